@@ -1,0 +1,112 @@
+"""What the programs share: their options, and how a Failure ends one."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from workers.errors import Failure
+from workers.reports.base import Measure, read_report
+from workers.reports.build import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a program works: the run directory, the worker's state, the cache of sources. Absolute paths."""
+
+    run: Path
+    state: Path
+    cache: Path
+
+    @property
+    def reports(self) -> Path:
+        return self.run / "reports"
+
+    @property
+    def logs(self) -> Path:
+        return self.run / "logs"
+
+    def plan(self) -> Plan:
+        """The plan of this run. Raises Failure when `plan` has not run here."""
+        return read_report(self.run / "plan.json", Plan)
+
+
+def places(function: F) -> F:
+    """Adds --run, --state and --cache to a click command, which then gets them as one `places` argument."""
+
+    @click.option("--run", "run_dir", type=click.Path(path_type=Path), required=True, help="The run directory.")
+    @click.option("--state", type=click.Path(path_type=Path), required=True, help="The worker's state directory.")
+    @click.option("--cache", type=click.Path(path_type=Path), required=True, help="Where downloaded sources are kept.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, run_dir: Path, state: Path, cache: Path, **kwargs: Any) -> Any:
+        where = Places(run_dir.resolve(), state.resolve(), cache.resolve())
+        for directory in (where.run, where.state, where.cache):
+            directory.mkdir(parents=True, exist_ok=True)
+        return function(*args, places=where, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def failing_plainly(function: F) -> F:
+    """Prints a Failure as it is meant to be read, on standard error, and ends the program with 1."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Failure as failure:
+            sys.stdout.flush()
+            click.echo(str(failure), err=True)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            sys.stdout.flush()
+            full = Failure(
+                "disk",
+                f"no space left while writing {error.filename or 'a file'}",
+                todo="Make room (`./mint prune` drops what nothing refers to) and run the same command again.\n"
+                "Nothing half-written is taken for whole.",
+            )
+            click.echo(str(full), err=True)
+            sys.exit(1)
+
+    return wrapped  # type: ignore[return-value]
+
+
+class Stopwatch:
+    """Wall and CPU time of this process and its ended children since it was made."""
+
+    def __init__(self) -> None:
+        self._wall = time.monotonic()
+        self._cpu = self._cpu_now()
+
+    @staticmethod
+    def _cpu_now() -> float:
+        times = os.times()
+        return times.user + times.system + times.children_user + times.children_system
+
+    def measure(self) -> Measure:
+        """Seconds so far, and the largest peak memory of this process or of any ended child."""
+        peak = max(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        )
+        if sys.platform == "darwin":  # there ru_maxrss is in bytes
+            peak //= 1024
+        return Measure(
+            wall_s=round(time.monotonic() - self._wall, 3),
+            cpu_s=round(self._cpu_now() - self._cpu, 3),
+            max_rss_kib=peak,
+        )
