@@ -1,0 +1,33 @@
+"""What a node is, before its key is known: the one form in which recipes' and CPython's nodes reach the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from workers.reports.build import Stage
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A thing that is built by one recipe, from sources and from what other nodes left.
+
+    name: unique within a plan. stage: the stage of a build that makes it.
+    recipe: file name in cpython-unix/recipes. sources: names in sources.toml, the first is the recipe's SOURCE; a node
+    that works on what others left has none.
+    needs: names of the nodes whose objects, merged, are the recipe's PREFIX.
+    environment: what the recipe is told beyond the driver's own variables, as far as it can change bytes.
+    data: files below cpython-unix that the recipe reads, so that their contents belong to the key.
+    edits: the minor version of CPython whose edits are applied to the first source, or None.
+    glibc: the floor that the node is built for ("2.17"), or None where the target's toolchain says it.
+    """
+
+    name: str
+    stage: Stage
+    recipe: str
+    sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    edits: str | None = None
+    glibc: str | None = None
