@@ -19,7 +19,10 @@ DATA = ROOT / "cpython-unix"
 
 @dataclass(frozen=True)
 class Target:
-    """A triple that archives are built for, with the names that others have for it."""
+    """A triple that archives are built for, with the names that others have for it.
+
+    cflags, ldflags: what everything built for it gets, hardening above all.
+    """
 
     triple: str
     os: Literal["linux", "macos"]
@@ -27,6 +30,8 @@ class Target:
     multiarch: str
     openssl: str
     platform_tag: str
+    cflags: tuple[str, ...]
+    ldflags: tuple[str, ...]
     glibc: str | None = None
     deployment_target: str | None = None
 

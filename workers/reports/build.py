@@ -20,7 +20,7 @@ class CellName:
 
 @dataclass(frozen=True)
 class ChosenPin:
-    """The pin that a build uses of a source. `newest` is the newest pinned release, which may not be deliverable here."""
+    """The pin that a build uses of a source. `newest`: the newest pinned release, which may not be deliverable here."""
 
     source: str
     version: str
@@ -35,7 +35,11 @@ class ChosenPin:
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """A node with its key. `inputs` is the document whose sha256 the key is, so that anyone can recompute it."""
+    """A node with its key. `inputs` is the document whose sha256 the key is, so that anyone can recompute it.
+
+    recipe: file name in cpython-unix/recipes. sources: their names, the first is SOURCE. edits: the minor version whose
+    edits are applied to that source, or None. environment: what the recipe is told, as far as it can change bytes.
+    """
 
     name: str
     stage: Stage
@@ -44,7 +48,7 @@ class PlannedNode:
     sources: list[str]
     needs: list[str]
     environment: dict[str, str]
-    data: list[str]
+    edits: str | None
     inputs: dict[str, object]
     stored: bool
 

@@ -1,0 +1,243 @@
+"""Builds the nodes of a stage: unpacks, applies edits, runs the recipe in the sandbox, times, packs, stores.
+
+Nodes that don't need each other run side by side and share one jobserver. Each is locked by its key, so that two builds
+that want the same missing node build it once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.edits import apply_edits
+from workers.errors import Failure
+from workers.jobserver import Jobserver
+from workers.model import DATA, Target
+from workers.objects import LICENCES, extract, files_below, newest_mtime, pack, unpack_source
+from workers.progress import Progress, seconds, size
+from workers.reports.base import Measure
+from workers.reports.build import BuiltNode, Plan, PlannedNode
+from workers.sandbox import DEPS, OUT, run_in_sandbox
+from workers.sources.cache import cached_path
+from workers.sources.pins import Pin
+from workers.store import Store, require_space
+from workers.toolchain import Toolchain, prepare
+
+# What a CPython build with objects takes while it runs, measured with some room; libraries take far less.
+_SPACE_FOR_A_NODE = 4_000_000_000
+_LOG_TAIL = 25
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and with what nodes are built. `pins`: every pin by (source, version)."""
+
+    plan: Plan
+    target: Target
+    toolchain: Toolchain
+    store: Store
+    cache: Path
+    tmp: Path
+    logs: Path
+    pins: Mapping[tuple[str, str], Pin]
+    jobserver: Jobserver
+    progress: Progress
+
+
+def build_nodes(shop: Workshop, names: list[str]) -> list[BuiltNode]:
+    """Builds the named nodes (in build order), side by side where they don't need each other.
+
+    Raises Failure for the first that fails, after the others that were running have ended: their work is kept.
+    """
+    by_name = {node.name: node for node in shop.plan.nodes}
+    waiting = list(names)
+    done: dict[str, BuiltNode] = {}
+    running: dict[Future[BuiltNode], str] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(max_workers=max(shop.jobserver.jobs, 1)) as pool:
+        while waiting or running:
+            unbuilt = {*waiting, *running.values()}
+            ready = [name for name in waiting if not unbuilt.intersection(by_name[name].needs)]
+            if failure is None:
+                for name in ready[: shop.jobserver.jobs - len(running)]:
+                    waiting.remove(name)
+                    running[pool.submit(_build_once, shop, by_name[name])] = name
+            if not running:
+                break
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                name = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    done[name] = future.result()
+                    shop.progress.at(len(done), len(names), name)
+                else:
+                    failure = failure or error
+    if failure is not None:
+        raise failure
+    return [done[name] for name in names]
+
+
+def _build_once(shop: Workshop, node: PlannedNode) -> BuiltNode:
+    """The node from the store if another build made it meanwhile, else built, under its key's lock."""
+    label = _label(shop.plan, node)
+    with shop.store.locked(node.key, lambda: shop.progress.line(f"{label}: another build makes it, waiting")):
+        record = shop.store.checked(node.key)
+        if record is not None:
+            shop.progress.line(f"{label}: from the store")
+            return BuiltNode(node.name, node.key, record.digest, record.size, "store", record.measure, None)
+        with shop.jobserver.slot():
+            shop.progress.line(f"{label}: building")
+            return _build(shop, node, label)
+
+
+def _label(plan: Plan, node: PlannedNode) -> str:
+    """`zlib 1.3.2`: the node with the release of its first source."""
+    versions = {pin.source: pin.version for pin in plan.pins}
+    return f"{node.name} {versions[node.sources[0]]}" if node.sources else node.name
+
+
+def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
+    scratch = shop.tmp / node.key
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed build left; the key's lock is ours
+    require_space(shop.tmp, _SPACE_FOR_A_NODE, f"building {node.name}")
+    build, deps, out, toolchain = (scratch / part for part in ("build", "deps", "out", "toolchain"))
+    for directory in (build, deps, out):
+        directory.mkdir(parents=True)
+    epoch = _unpack(shop, node, build)
+    for need in node.needs:
+        record = shop.store.checked(_planned(shop.plan, need).key)
+        if record is None:
+            raise Failure(
+                "build",
+                f"{node.name} needs {need}, whose object is gone from the store",
+                todo="It was there when the build was planned. Start the build again: it will be built anew.",
+            )
+        extract(shop.store.path_of(record.digest), deps, licences=False)
+    prepare(toolchain, shop.target, shop.toolchain)
+    log = shop.logs / f"{node.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        result = run_in_sandbox(
+            ["/bin/sh", "-eu", f"/mnt/pymint/data/recipes/{node.recipe}"],
+            build=build,
+            deps=deps,
+            out=out,
+            toolchain=toolchain,
+            data=DATA,
+            environment=_environment(shop, node, epoch),
+            log=stream,
+            pass_fds=shop.jobserver.descriptors,
+        )
+    if result.exit_code != 0:
+        raise Failure(
+            "build",
+            f"the recipe {node.recipe} of {label} failed with exit code {result.exit_code} after {seconds(result.wall_s)}",
+            found="the end of its log:\n" + _tail(log),
+            todo=f"The whole log: {log}\nWhat it left for a look: {scratch}",
+        )
+    _add_licences(shop, node, build, out)
+    packed = scratch / "object"
+    pack(out, _members(out), packed, epoch)
+    measure = Measure(wall_s=result.wall_s, cpu_s=result.cpu_s, max_rss_kib=result.max_rss_kib)
+    record = shop.store.add(node.key, node.name, packed, measure)
+    shutil.rmtree(scratch, ignore_errors=True)
+    shop.progress.line(f"{label}: built, {seconds(measure.wall_s)}, {size(record.size)}")
+    return BuiltNode(node.name, node.key, record.digest, record.size, "built", measure, log.name)
+
+
+def _planned(plan: Plan, name: str) -> PlannedNode:
+    return next(node for node in plan.nodes if node.name == name)
+
+
+def _unpack(shop: Workshop, node: PlannedNode, build: Path) -> int:
+    """Unpacks the node's sources, applies its edits; returns SOURCE_DATE_EPOCH: the newest mtime in the first source."""
+    chosen = {pin.source: pin for pin in shop.plan.pins}
+    epoch = 315532800
+    for index, name in enumerate(node.sources):
+        archive = cached_path(shop.cache, chosen[name].sha256)
+        if not archive.exists():
+            raise Failure(
+                "build",
+                f"{node.name} is to be built from {name} {chosen[name].version}, which is not in the cache",
+                todo="Run the stage `sources` first; it fetches what the missing nodes need.",
+            )
+        into = build / ("source" if index == 0 else name)
+        unpack_source(archive, name, into)
+        if index == 0:
+            epoch = newest_mtime(archive)
+            if node.edits is not None:
+                apply_edits(into, node.edits)
+    return epoch
+
+
+def _environment(shop: Workshop, node: PlannedNode, epoch: int) -> dict[str, str]:
+    """What a recipe sees. The part that can change bytes comes from the plan; the rest is the same on every machine."""
+    chosen = {pin.source: pin for pin in shop.plan.pins}
+    version = chosen[node.sources[0]].version if node.sources else ""
+    deps = str(DEPS)
+    return {
+        "SOURCE": "/mnt/pymint/build/source",
+        "PREFIX": deps,
+        "DESTDIR": str(OUT),
+        "DATA": "/mnt/pymint/data",
+        "JOBS": str(shop.jobserver.jobs),
+        "MAKEFLAGS": shop.jobserver.makeflags,
+        "TARGET": shop.target.triple,
+        "VERSION": version,
+        "SOURCE_DATE_EPOCH": str(epoch),
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "HOME": "/mnt/pymint/build",
+        "PATH": shop.toolchain.path,
+        "PKG_CONFIG_LIBDIR": f"{deps}/lib/pkgconfig",
+        "PKG_CONFIG_PATH": f"{deps}/lib/pkgconfig",
+        **node.environment,
+    }
+
+
+def _add_licences(shop: Workshop, node: PlannedNode, build: Path, out: Path) -> None:
+    """Puts the licence texts of the node's sources into its object. Raises Failure when one that is pinned is not there."""
+    chosen = {pin.source: pin for pin in shop.plan.pins}
+    for index, name in enumerate(node.sources):
+        top = build / ("source" if index == 0 else name)
+        for text in shop.pins[(name, chosen[name].version)].licence_files:
+            source = top / text
+            if not source.is_file():
+                raise Failure(
+                    "build",
+                    f"{name} {chosen[name].version} has no licence text {text}",
+                    todo="Mend licence_files of its pin in sources.toml.",
+                )
+            target = out / LICENCES / name / Path(text).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def _members(out: Path) -> list[tuple[str, Path]]:
+    """The object's members: what lies below the prefix is named from the prefix, all else from DESTDIR."""
+    prefix = str(DEPS).lstrip("/") + "/"
+    return [(name.removeprefix(prefix), path) for name, path in files_below(out)]
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_LOG_TAIL:]
+    return "\n".join(f"          {line}" for line in lines)
+
+
+def job_count() -> int:
+    """As many jobs as this process may use cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def show_elapsed(progress: Progress, names: list[str], stop: threading.Event) -> None:
+    """Says every half minute that work goes on: a silent hour of compiling looks like a hung build."""
+    passed = 0.0
+    while not stop.wait(30):
+        passed += 30
+        progress.line(f"… {seconds(passed)}: still at {', '.join(names)}")

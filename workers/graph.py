@@ -1,0 +1,83 @@
+"""The graph of nodes behind a cell: the libraries from `cpython-unix/nodes.toml`, the CPython nodes from the variant."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from workers.cpython import cpython_nodes
+from workers.errors import Failure
+from workers.model import DATA, Cell, Target
+from workers.nodes import NodeSpec
+from workers.reports.build import Stage
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A table of nodes.toml. `os`: the systems that have this node; empty: all."""
+
+    stage: Stage
+    source: str | None = None
+    sources: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    recipe: str | None = None
+    os: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+
+
+def tool_environment(target: Target) -> dict[str, str]:
+    """The tools that every recipe calls by these names, and the target's names."""
+    return {
+        "CC": "clang",
+        "CXX": "clang++",
+        "AR": "llvm-ar",
+        "RANLIB": "llvm-ranlib",
+        "NM": "llvm-nm",
+        "STRIP": "llvm-strip",
+        "OBJCOPY": "llvm-objcopy",
+        "READELF": "llvm-readelf",
+        "BUILD_TRIPLE": target.triple,
+        "OPENSSL_TARGET": target.openssl,
+        **({"GLIBC": target.glibc} if target.glibc else {}),
+    }
+
+
+def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / "nodes.toml") -> list[NodeSpec]:
+    """The target's nodes but CPython's own. `provider`: further environment of the FIPS provider's recipe.
+
+    Raises Failure when the file can't be read or a table has a wrong field.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+        rows = {name: msgspec.convert(row, _Row) for name, row in raw["node"].items()}
+        shared = msgspec.convert(raw.get("environment", {}), dict[str, dict[str, str]]).get(target.os, {})
+    except (OSError, KeyError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Failure("plan", f"{path.name} can't be read", found=str(error), todo=f"Mend {path}.") from error
+    flags = {"cflags": " ".join(target.cflags), "ldflags": " ".join(target.ldflags)}
+    common = {**tool_environment(target), **{name: value.format(**flags) for name, value in shared.items()}}
+    here = {name: row for name, row in rows.items() if not row.os or target.os in row.os}
+    return [
+        NodeSpec(
+            name=name,
+            stage=row.stage,
+            recipe=row.recipe or f"{name}.sh",
+            sources=((row.source,) if row.source else ()) + row.sources,
+            needs=tuple(need for need in row.needs if need in here),
+            environment={
+                **common,
+                **row.environment,
+                **(provider if row.stage == "fips-provider" else {}),
+            },
+            data=row.data,
+        )
+        for name, row in here.items()
+    ]
+
+
+def nodes_of(cell: Cell, provider: dict[str, str]) -> list[NodeSpec]:
+    """All nodes of a cell; the last is the CPython that the archive is made of."""
+    return [*library_nodes(cell.target, provider), *cpython_nodes(cell)]

@@ -1,0 +1,132 @@
+"""An object's form: a tar of a tree, packed so that equal trees are equal bytes, and how it comes out again."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import zstandard
+
+from workers.errors import Failure
+
+# Objects are read far more often than shipped: level 3 packs at the disk's speed, and a fixed count of threads keeps the
+# bytes the same on every machine (zstd's output depends on the job split, not on how many threads really ran).
+_LEVEL = 3
+_THREADS = 1
+
+
+def pack(root: Path, members: Iterable[tuple[str, Path]], out: Path, mtime: int) -> None:
+    """Writes the files `(name in the tar, path on disk)` to `out`: sorted, one mtime, owner 0, no directory entries.
+
+    Symbolic links stay what they are. `root` only names the tree in errors. Raises Failure for sockets and devices.
+    """
+    with (
+        out.open("wb") as raw,
+        zstandard.ZstdCompressor(level=_LEVEL, threads=_THREADS).stream_writer(raw, closefd=False) as packed,
+    ):
+        with tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            for name, path in sorted(members):
+                info = tar.gettarinfo(path, name)
+                if not (info.isreg() or info.issym() or info.islnk()):
+                    raise Failure("store", f"{root.name}: {name} is neither a file nor a link", todo="Mend its recipe.")
+                info.mtime = mtime
+                info.uid = info.gid = 0
+                info.uname = info.gname = "root"
+                info.mode = 0o755 if info.mode & 0o111 else 0o644
+                if info.islnk():  # a hard link inside the tree is packed as a file of its own
+                    info.type = tarfile.REGTYPE
+                    info.size = path.stat().st_size
+                if info.isreg():
+                    with path.open("rb") as stream:
+                        tar.addfile(info, stream)
+                else:
+                    tar.addfile(info)
+
+
+def files_below(root: Path) -> Iterable[tuple[str, Path]]:
+    """All files and links below `root`, as `(relative name, path)`."""
+    for path in root.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(root).as_posix(), path
+
+
+def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    """Extracts one member as the current user. Raises Failure for a name that leads out of `into`.
+
+    Not `filter=`: Debian 12's Python 3.11.2 does not have it. Not the member's owner: in the sandbox's user namespace a
+    file of an owner without a mapping can't be written.
+    """
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts or member.isdev():
+        raise Failure("store", f"a tar has the member {member.name!r}", todo="It leads out of its tree; don't use it.")
+    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+    tar.extract(member, into)
+
+
+LICENCES = "licences"
+
+
+def extract(packed: Path, into: Path, *, licences: bool = True) -> None:
+    """Unpacks an object over what is in `into`. Raises Failure when two objects bring the same file.
+
+    Without `licences` their texts are left out: recipes don't need them, and two nodes of one source both carry them.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    with packed.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                if not licences and member.name.startswith(f"{LICENCES}/"):
+                    continue
+                target = into / member.name
+                if target.exists() and not target.is_symlink():
+                    raise Failure(
+                        "store",
+                        f"two needed nodes both bring {member.name}",
+                        todo="A node's object must keep to its own names; mend the recipe of one of them.",
+                    )
+                _extract_member(tar, member, into)
+
+
+def unpack_source(archive: Path, name: str, into: Path) -> None:
+    """Unpacks a pinned source so that `into` is its top directory: `source/configure`, not `source/zlib-1.3.2/configure`.
+
+    Takes tar in any compression of the standard library's, and wheels. Raises Failure for anything else.
+    """
+    staging = into.with_name(f".{into.name}.unpacking")
+    staging.mkdir(parents=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel:
+                for info in wheel.infolist():
+                    target = Path(wheel.extract(info, staging))
+                    mode = info.external_attr >> 16  # zipfile drops the mode, and zig has to be executable
+                    if mode and target.is_file():
+                        target.chmod(mode & 0o777 | 0o600)
+        else:
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    _extract_member(tar, member, staging)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise Failure(
+            "sources",
+            f"{name} can't be unpacked",
+            found=str(error),
+            todo="Its pin in sources.toml names a broken file.",
+        ) from error
+    tops = list(staging.iterdir())
+    if len(tops) == 1 and tops[0].is_dir():
+        tops[0].rename(into)
+        staging.rmdir()
+    else:
+        staging.rename(into)
+
+
+def newest_mtime(archive: Path) -> int:
+    """The newest modification time in a source, seconds since the epoch: the SOURCE_DATE_EPOCH of what is built from it."""
+    if zipfile.is_zipfile(archive):
+        return 315532800  # 1980-01-01, the oldest time that a zip can hold; wheels carry no true ones
+    with tarfile.open(archive) as tar:
+        return max(int(member.mtime) for member in tar)

@@ -1,0 +1,173 @@
+"""`plan`: chooses the pins, works out every key, says what is stored and what will be built. Builds nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from workers.edits import digests_of_edits
+from workers.errors import Failure
+from workers.graph import nodes_of
+from workers.model import DATA, ROOT, Cell, load_matrix
+from workers.nodes import NodeSpec
+from workers.plan import (
+    VALIDATED_PROVIDER,
+    archive_name,
+    digest_of_tree,
+    key_of,
+    missing,
+    plan_nodes,
+    provider_facts,
+    shipped_nodes,
+)
+from workers.programs.common import Places, Stopwatch, failing_plainly, places
+from workers.progress import Progress
+from workers.reports.base import write_report
+from workers.reports.build import CellName, ChosenPin, Plan, PlannedNode, PlanReport, ProviderFacts
+from workers.sources.choose import choose
+from workers.sources.pins import load_pins
+from workers.sources.settings import SourceSettings, source_options
+from workers.store import Store
+from workers.toolchain import find_toolchain
+
+PROVIDER_SOURCE = "openssl-fips"
+LIBCRYPTO_SOURCE = "openssl"
+# Debian 11's glibc, the environment that the Security Policy of certificate 4985 documents for x86_64.
+POLICY_FLOOR = "2.31"
+
+
+@click.command("plan")
+@click.option("--python", "version", required=True, help="Minor version of CPython, such as 3.13.")
+@click.option("--target", required=True, help="Triple, such as x86_64-unknown-linux-gnu.")
+@click.option("--variant", required=True, help="Variant, such as pgo+lto or noopt.")
+@click.option("--fips-procedure", type=click.Choice(["toolchain", "policy"]), default="toolchain", show_default=True)
+@click.option("--slh-dsa/--no-slh-dsa", default=True, help="Whether a `toolchain` provider has SLH-DSA.")
+@places
+@source_options
+@failing_plainly
+def command(
+    version: str,
+    target: str,
+    variant: str,
+    fips_procedure: str,
+    slh_dsa: bool,
+    places: Places,
+    sources: SourceSettings,
+) -> None:
+    """Plans the build of one cell at the checkout's commit."""
+    watch = Stopwatch()
+    progress = Progress()
+    cell = load_matrix().cell(version, target, variant)
+    store = Store(places.state / "store", progress.line)
+    commit, epoch, dirty = _commit()
+    toolchain = find_toolchain()
+    specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
+    pins = _choose(specs, places, sources, progress)
+    provider = provider_facts(
+        pins[PROVIDER_SOURCE].version,
+        fips_procedure,
+        target_floor=cell.target.glibc or "",
+        environment_floor=POLICY_FLOOR,
+        slh_dsa=slh_dsa,
+    )
+    nodes = plan_nodes(
+        specs,
+        pins=pins,
+        toolchain=toolchain.identity,
+        text_of=lambda name: (DATA / name).read_text(),
+        edits_of=lambda spec: digests_of_edits(spec.edits) if spec.edits else {},
+        is_stored=lambda key: store.checked(key) is not None,
+    )
+    release = pins[cell.version.source].version
+    name = archive_name(cell, release, epoch)
+    key = _archive_key(nodes, name, commit, epoch, provider)
+    plan = Plan(
+        schema="pymint/plan/1",
+        cell=CellName(version, target, variant),
+        commit=commit,
+        dirty=dirty,
+        epoch=epoch,
+        python_version=release,
+        archive_name=name,
+        archive_key=key,
+        archive_stored=store.checked(key) is not None,
+        toolchain=dict(toolchain.identity),
+        provider=provider,
+        pins=list(pins.values()),
+        nodes=nodes,
+    )
+    write_report(plan, places.run / "plan.json")
+    write_report(PlanReport("pymint/plan-report/1", True, plan, watch.measure()), places.reports / "plan.json")
+    _remember(places.state, cell, plan)
+    _tell(plan, progress)
+
+
+def _commit() -> tuple[str, int, bool]:
+    """The checkout's commit, its committer date in seconds, and whether files differ from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(
+                "plan",
+                f"git {arguments[0]} failed in {ROOT}",
+                found=done.stderr.strip(),
+                todo="An archive's date is its commit's, so a build needs a git checkout with at least one commit.",
+            )
+        return done.stdout.strip()
+
+    commit, epoch = git("show", "-s", "--format=%H %ct", "HEAD").split()
+    return commit, int(epoch), bool(git("status", "--porcelain", "--untracked-files=no"))
+
+
+def _choose(specs: list[NodeSpec], places: Places, sources: SourceSettings, progress: Progress) -> dict[str, ChosenPin]:
+    """A pin for each source. A provider that can't be had in its validated release is that of libcrypto's own."""
+    names = sorted({name for spec in specs for name in spec.sources})
+    pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
+    provider, libcrypto = pins[PROVIDER_SOURCE], pins[LIBCRYPTO_SOURCE]
+    if provider.version != VALIDATED_PROVIDER:
+        note = f"the validated release {VALIDATED_PROVIDER} could not be had"
+        pins[PROVIDER_SOURCE] = ChosenPin(
+            PROVIDER_SOURCE, libcrypto.version, libcrypto.sha256, VALIDATED_PROVIDER, note
+        )
+    return pins
+
+
+def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, provider: ProviderFacts) -> str:
+    """The key of the finished archive: its parts, its commit, and the programs that pack, judge and prove it."""
+    by_name = {node.name: node for node in nodes}
+    programs = [path for path in (ROOT / "workers").rglob("*") if path.suffix in {".py", ".toml", ".j2", ".html"}]
+    inputs: Mapping[str, object] = {
+        "archive": name,
+        "commit": commit,
+        "epoch": epoch,
+        "nodes": {part: by_name[part].key for part in shipped_nodes(nodes)},
+        "programs": digest_of_tree([*programs, DATA / "modules.toml", DATA / "sources.toml"], ROOT),
+        "provider": asdict(provider),
+    }
+    return key_of(inputs)
+
+
+def _remember(state: Path, cell: Cell, plan: Plan) -> None:
+    """Writes which keys the cell's latest plan refers to: what `prune` keeps."""
+    keys = {node.name: node.key for node in plan.nodes} | {"archive": plan.archive_key}
+    write_report(keys, state / "roots" / f"{cell.builder_name}.json")
+
+
+def _tell(plan: Plan, progress: Progress) -> None:
+    for pin in plan.pins:
+        if not pin.is_newest:
+            progress.line(f"{pin.source}: {pin.version} is used; the newest pin is {pin.newest}. {pin.note}".rstrip())
+    if plan.provider.certificate is None:
+        progress.line(
+            f"fips-provider: {plan.provider.provider_version}, procedure {plan.provider.procedure}: not CMVP-validated"
+        )
+    if plan.archive_stored:
+        progress.line(f"{plan.archive_name}: from the store, nothing to build")
+        return
+    wanted = missing(plan.nodes, shipped_nodes(plan.nodes))
+    progress.line(f"{len(plan.nodes)} nodes: {len(wanted)} to build ({', '.join(wanted) or 'none'})")
