@@ -1,0 +1,89 @@
+"""Where the farm's state lies: one directory, MINT_HOME (`.mint` in the checkout unless the environment says else)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The places below MINT_HOME. `checkout` is where the master's own code lies."""
+
+    root: Path
+    checkout: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "settings.toml"
+
+    @property
+    def master(self) -> Path:
+        """The master's base directory: buildbot.tac, state.sqlite, twistd.log."""
+        return self.root / "master"
+
+    @property
+    def database(self) -> Path:
+        return self.master / "state.sqlite"
+
+    @property
+    def repository(self) -> Path:
+        """A bare mirror of the configured repository, in which the forms look commits up."""
+        return self.master / "repository.git"
+
+    @property
+    def worker(self) -> Path:
+        """The local worker's base directory: buildbot.tac, worker.toml, twistd.log and one directory a builder."""
+        return self.root / "worker"
+
+    @property
+    def worker_state(self) -> Path:
+        """The local worker's objects, locks and temporary files (`--state`); not below `worker`, which Buildbot tidies."""
+        return self.root / "state"
+
+    @property
+    def incoming(self) -> Path:
+        """Where uploads land, one directory a build, until the master has checked them."""
+        return self.root / "incoming"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def gitconfig(self) -> Path:
+        """Read by every git that master and worker start: the user's own settings, and the repository marked as safe."""
+        return self.root / "gitconfig"
+
+
+def home_of(checkout: Path, environment: Mapping[str, str] = os.environ) -> Home:
+    """MINT_HOME, or `.mint` in the checkout."""
+    chosen = environment.get("MINT_HOME")
+    return Home(Path(chosen).absolute() if chosen else checkout / ".mint", checkout)
+
+
+def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where downloads are kept: MINT_CACHE, or `pymint` in the user's cache directory."""
+    if chosen := environment.get("MINT_CACHE"):
+        return Path(chosen).absolute()
+    base = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME", "/")) / ".cache")
+    return Path(base) / "pymint"
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Writes to a temporary name, flushes to the disk, renames: a reader sees the old file or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        Path(temporary).rename(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
