@@ -1,4 +1,4 @@
-"""The graph of nodes behind a cell: the libraries from `cpython-unix/nodes.toml`, the CPython nodes from the variant."""
+"""The nodes behind a cell: the libraries from `cpython-unix/nodes.toml`, the CPython nodes from the variant."""
 
 from __future__ import annotations
 

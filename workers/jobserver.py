@@ -1,7 +1,7 @@
 """One GNU make jobserver for all recipes that run side by side.
 
-The protocol (GNU make manual, "POSIX Jobserver Interaction"): a pipe holds one byte for each free job slot; whoever starts
-a job takes a byte first and gives it back afterwards. Each make owns one slot of its own from the start, so the
+The protocol (GNU make manual, "POSIX Jobserver Interaction"): a pipe holds one byte for each free job slot; whoever
+starts a job takes a byte first and gives it back afterwards. Each make owns one slot of its own from the start, so the
 driver takes a byte for each recipe that it starts. Then at most `jobs` compilers run at any time, whatever runs.
 """
 

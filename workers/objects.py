@@ -12,8 +12,8 @@ import zstandard
 
 from workers.errors import Failure
 
-# Objects are read far more often than shipped: level 3 packs at the disk's speed, and a fixed count of threads keeps the
-# bytes the same on every machine (zstd's output depends on the job split, not on how many threads really ran).
+# Objects are read far more often than written: level 3 packs at the disk's speed. One fixed setting everywhere keeps
+# the bytes the same on every machine.
 _LEVEL = 3
 _THREADS = 1
 
@@ -91,7 +91,7 @@ def extract(packed: Path, into: Path, *, licences: bool = True) -> None:
 
 
 def unpack_source(archive: Path, name: str, into: Path) -> None:
-    """Unpacks a pinned source so that `into` is its top directory: `source/configure`, not `source/zlib-1.3.2/configure`.
+    """Unpacks a source so that `into` is its top directory: `source/configure`, not `source/zlib-1.3.2/configure`.
 
     Takes tar in any compression of the standard library's, and wheels. Raises Failure for anything else.
     """
@@ -125,7 +125,7 @@ def unpack_source(archive: Path, name: str, into: Path) -> None:
 
 
 def newest_mtime(archive: Path) -> int:
-    """The newest modification time in a source, seconds since the epoch: the SOURCE_DATE_EPOCH of what is built from it."""
+    """The newest modification time in a source, seconds since 1970: the SOURCE_DATE_EPOCH of what is made from it."""
     if zipfile.is_zipfile(archive):
         return 315532800  # 1980-01-01, the oldest time that a zip can hold; wheels carry no true ones
     with tarfile.open(archive) as tar:

@@ -13,7 +13,7 @@ from workers.model import Cell
 from workers.nodes import NodeSpec
 from workers.reports.build import ChosenPin, PlannedNode, ProviderFacts
 
-# The release whose provider is CMVP-validated, and its certificate (NIST, FIPS 140-3; issued 2025-03-11, sunset 2030-03-10).
+# The release whose provider is CMVP-validated, and its certificate (FIPS 140-3; issued 2025-03-11, sunset 2030-03-10).
 VALIDATED_PROVIDER = "3.1.2"
 CERTIFICATE = "4985"
 
@@ -130,14 +130,14 @@ def missing(nodes: Sequence[PlannedNode], wanted: Iterable[str]) -> list[str]:
 
 
 def shipped_nodes(nodes: Sequence[PlannedNode]) -> list[str]:
-    """The nodes whose objects `package` opens: the CPython itself (last in build order), the provider, the libraries."""
+    """The nodes whose objects `package` opens: the CPython itself (last in build order), provider, libraries."""
     return [*(node.name for node in nodes if node.stage != "cpython"), nodes[-1].name]
 
 
 def provider_facts(
     version: str, procedure: str, *, target_floor: str, environment_floor: str, slh_dsa: bool
 ) -> ProviderFacts:
-    """What may be said of the provider: a certificate only for the validated release built by the policy's procedure."""
+    """What may be said of the provider: a certificate only for the validated release built by the policy."""
     if procedure == "policy":
         certificate = CERTIFICATE if version == VALIDATED_PROVIDER else None
         return ProviderFacts(version, "policy", certificate, environment_floor, slh_dsa=True)

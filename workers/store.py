@@ -75,6 +75,15 @@ class Store:
                 fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
+    def is_locked(self, key: str) -> bool:
+        """Whether a living process holds the key's lock."""
+        with (self.root / "locks" / key).open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def record(self, key: str) -> ObjectRecord | None:
         """The key's record as written, unchecked: for showing, not for using."""
         path = self._record_path(key)
@@ -100,7 +109,7 @@ class Store:
         if found == record.digest:
             return record
         self._say(
-            f"store: the object of {record.node} is not what it was when it was stored; thrown away, will be built anew\n"
+            f"store: the object of {record.node} is not what it was when it was stored; thrown away, to be built anew\n"
             f"  wanted  sha256 {record.digest}\n"
             f"  found   {found}"
         )
@@ -130,7 +139,7 @@ class Store:
         return sorted((record for record in found if record is not None), key=lambda record: (record.node, record.key))
 
     def prune(self, wanted_keys: frozenset[str], *, really: bool) -> list[ObjectRecord]:
-        """Drops objects that no wanted key stands for, and bytes without a record; returns what was (or would be) dropped."""
+        """Drops objects of unwanted keys, and bytes without a record; returns what was (or would be) dropped."""
         dropped = [record for record in self.records() if record.key not in wanted_keys]
         if not really:
             return dropped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -27,7 +27,7 @@ from workers.plan import (
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress
 from workers.reports.base import write_report
-from workers.reports.build import CellName, ChosenPin, Plan, PlannedNode, PlanReport, ProviderFacts
+from workers.reports.build import CellName, Plan, PlannedNode, PlanReport, ProviderFacts
 from workers.sources.choose import choose
 from workers.sources.pins import load_pins
 from workers.sources.settings import SourceSettings, source_options
@@ -65,10 +65,13 @@ def command(
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
     toolchain = find_toolchain()
-    specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
-    pins = _choose(specs, places, sources, progress)
+    provider_source = _provider_source(places, sources, progress)
+    provider_environment = {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"}
+    specs = _with_source(nodes_of(cell, provider_environment), provider_source)
+    names = sorted({name for spec in specs for name in spec.sources})
+    pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
     provider = provider_facts(
-        pins[PROVIDER_SOURCE].version,
+        pins[provider_source].version,
         fips_procedure,
         target_floor=cell.target.glibc or "",
         environment_floor=POLICY_FLOOR,
@@ -124,17 +127,24 @@ def _commit() -> tuple[str, int, bool]:
     return commit, int(epoch), bool(git("status", "--porcelain", "--untracked-files=no"))
 
 
-def _choose(specs: list[NodeSpec], places: Places, sources: SourceSettings, progress: Progress) -> dict[str, ChosenPin]:
-    """A pin for each source. A provider that can't be had in its validated release is that of libcrypto's own."""
-    names = sorted({name for spec in specs for name in spec.sources})
-    pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
-    provider, libcrypto = pins[PROVIDER_SOURCE], pins[LIBCRYPTO_SOURCE]
-    if provider.version != VALIDATED_PROVIDER:
-        note = f"the validated release {VALIDATED_PROVIDER} could not be had"
-        pins[PROVIDER_SOURCE] = ChosenPin(
-            PROVIDER_SOURCE, libcrypto.version, libcrypto.sha256, VALIDATED_PROVIDER, note
+def _provider_source(places: Places, sources: SourceSettings, progress: Progress) -> str:
+    """The source of the FIPS provider: the validated release where it can be had, else libcrypto's own release."""
+    try:
+        choose([PROVIDER_SOURCE], load_pins(), places.cache, places.state, sources, progress)
+    except Failure:
+        progress.line(
+            f"fips-provider: OpenSSL {VALIDATED_PROVIDER}, whose provider is CMVP-validated, can't be had from any "
+            "configured source; libcrypto's own release is used"
         )
-    return pins
+        return LIBCRYPTO_SOURCE
+    return PROVIDER_SOURCE
+
+
+def _with_source(specs: list[NodeSpec], provider_source: str) -> list[NodeSpec]:
+    return [
+        replace(spec, sources=tuple(provider_source if name == PROVIDER_SOURCE else name for name in spec.sources))
+        for spec in specs
+    ]
 
 
 def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, provider: ProviderFacts) -> str:

@@ -1,0 +1,98 @@
+"""Objects: equal trees are equal bytes, and nothing gets out of its tree."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from workers.errors import Failure
+from workers.jobserver import Jobserver
+from workers.objects import extract, files_below, newest_mtime, pack, unpack_source
+
+
+def _tree(root: Path) -> Path:
+    (root / "lib").mkdir(parents=True)
+    (root / "lib" / "libz.a").write_bytes(b"archive")
+    (root / "bin").mkdir()
+    (root / "bin" / "tool").write_text("#!/bin/sh\n")
+    (root / "bin" / "tool").chmod(0o700)
+    (root / "lib" / "libz.so").symlink_to("libz.a")
+    return root
+
+
+def test_equal_trees_are_equal_bytes(tmp_path: Path) -> None:
+    first, second = _tree(tmp_path / "one"), _tree(tmp_path / "two")
+    os.utime(second / "lib" / "libz.a", (1, 1))
+    pack(first, files_below(first), tmp_path / "1", 1000)
+    pack(second, reversed(list(files_below(second))), tmp_path / "2", 1000)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+def test_a_tree_comes_back_with_links_and_modes(tmp_path: Path) -> None:
+    tree = _tree(tmp_path / "tree")
+    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    extract(tmp_path / "object", tmp_path / "back")
+    assert (tmp_path / "back" / "lib" / "libz.so").readlink() == Path("libz.a")
+    assert os.access(tmp_path / "back" / "bin" / "tool", os.X_OK)
+    assert (tmp_path / "back" / "lib" / "libz.a").stat().st_mtime == 1000
+
+
+def test_two_objects_with_the_same_file_are_refused(tmp_path: Path) -> None:
+    tree = _tree(tmp_path / "tree")
+    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    extract(tmp_path / "object", tmp_path / "deps")
+    with pytest.raises(Failure, match="both bring"):
+        extract(tmp_path / "object", tmp_path / "deps")
+
+
+def test_licences_can_be_left_out(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "licences" / "zlib").mkdir(parents=True)
+    (tree / "licences" / "zlib" / "LICENSE").write_text("do what you like")
+    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    extract(tmp_path / "object", tmp_path / "deps", licences=False)
+    assert not (tmp_path / "deps" / "licences").exists()
+
+
+def test_a_member_that_leads_out_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil"
+    with path.open("wb") as raw, zstandard.ZstdCompressor().stream_writer(raw) as packed:
+        with tarfile.open(fileobj=packed, mode="w|") as tar:
+            info = tarfile.TarInfo("../evil.txt")
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"evil"))
+    with pytest.raises(Failure, match="leads out"):
+        extract(path, tmp_path / "deps")
+    assert not (tmp_path / "evil.txt").exists()
+
+
+def test_a_sources_top_directory_is_taken_off(tmp_path: Path) -> None:
+    path = tmp_path / "zlib-1.3.2.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        info = tarfile.TarInfo("zlib-1.3.2/configure")
+        info.size, info.mtime, info.mode = 2, 1234, 0o755
+        tar.addfile(info, io.BytesIO(b"#!"))
+    unpack_source(path, "zlib", tmp_path / "source")
+    assert (tmp_path / "source" / "configure").read_bytes() == b"#!"
+    assert newest_mtime(path) == 1234
+
+
+def test_a_file_that_is_no_tar_is_named(tmp_path: Path) -> None:
+    (tmp_path / "zlib").write_bytes(b"not a tar")
+    with pytest.raises(Failure, match="zlib can't be unpacked"):
+        unpack_source(tmp_path / "zlib", "zlib", tmp_path / "source")
+
+
+def test_a_jobserver_has_as_many_slots_as_jobs() -> None:
+    server = Jobserver(2)
+    with server.slot(), server.slot():
+        os.set_blocking(server.descriptors[0], False)
+        with pytest.raises(BlockingIOError):
+            os.read(server.descriptors[0], 1)
+    assert os.read(server.descriptors[0], 9) == b"++"
+    server.close()
