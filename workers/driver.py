@@ -16,15 +16,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers import sandbox
 from workers.edits import apply_edits
 from workers.errors import Failure
 from workers.jobserver import Jobserver
 from workers.model import DATA, Target
+from workers.nodes import edits_version
 from workers.objects import LICENCES, extract, files_below, newest_mtime, pack, unpack_source
 from workers.progress import Progress, seconds, size
-from workers.reports.base import Measure
 from workers.reports.build import BuiltNode, Plan, PlannedNode
-from workers.sandbox import DEPS, OUT, run_in_sandbox
 from workers.sources.cache import cached_path
 from workers.sources.pins import Pin
 from workers.store import Store, require_space
@@ -173,8 +173,8 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
     log = shop.logs / f"{node.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
-        result = run_in_sandbox(
-            ["/bin/sh", "-eu", f"/mnt/pymint/data/recipes/{node.recipe}"],
+        result = sandbox.run_in_sandbox(
+            ["/bin/sh", "-eu", f"{sandbox.DATA}/recipes/{node.recipe}"],
             build=build,
             deps=deps,
             out=out,
@@ -184,17 +184,17 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
             log=stream,
             pass_fds=shop.jobserver.descriptors,
         )
-    if result.exit_code != 0:
+    if result.code != 0:
         raise Failure(
             "build",
-            f"{node.recipe} of {label} failed with exit code {result.exit_code} after {seconds(result.wall_s)}",
+            f"{node.recipe} of {label} failed with exit code {result.code} after {seconds(result.measure.wall_s)}",
             found="the end of its log:\n" + _tail(log),
             todo=f"The whole log: {log}\nWhat it left for a look: {scratch}",
         )
     _add_licences(shop, node, build, out)
     packed = scratch / "object"
     pack(out, _members(out), packed, epoch)
-    measure = Measure(wall_s=result.wall_s, cpu_s=result.cpu_s, max_rss_kib=result.max_rss_kib)
+    measure = result.measure
     record = shop.store.add(node.key, node.name, packed, measure)
     shutil.rmtree(scratch, ignore_errors=True)
     shop.progress.line(f"{label}: built, {seconds(measure.wall_s)}, {size(record.size)}")
@@ -222,7 +222,8 @@ def _unpack(shop: Workshop, node: PlannedNode, build: Path) -> int:
         if index == 0:
             epoch = newest_mtime(archive)
             if node.edits is not None:
-                apply_edits(into, node.edits)
+                minor, freethreaded = edits_version(node.edits)
+                apply_edits(into, minor, freethreaded=freethreaded)
     return epoch
 
 
@@ -230,12 +231,11 @@ def _environment(shop: Workshop, node: PlannedNode, epoch: int) -> dict[str, str
     """What a recipe sees. The part that can change bytes comes from the plan; the rest is the same on every machine."""
     chosen = {pin.source: pin for pin in shop.plan.pins}
     version = chosen[node.sources[0]].version if node.sources else ""
-    deps = str(DEPS)
     return {
-        "SOURCE": "/mnt/pymint/build/source",
-        "PREFIX": deps,
-        "DESTDIR": str(OUT),
-        "DATA": "/mnt/pymint/data",
+        "SOURCE": sandbox.SOURCE,
+        "PREFIX": sandbox.DEPS,
+        "DESTDIR": sandbox.OUT,
+        "DATA": sandbox.DATA,
         "JOBS": str(shop.jobserver.jobs),
         "MAKEFLAGS": shop.jobserver.makeflags,
         "TARGET": shop.target.triple,
@@ -243,10 +243,10 @@ def _environment(shop: Workshop, node: PlannedNode, epoch: int) -> dict[str, str
         "SOURCE_DATE_EPOCH": str(epoch),
         "LC_ALL": "C",
         "TZ": "UTC",
-        "HOME": "/mnt/pymint/build",
+        "HOME": sandbox.BUILD,
         "PATH": shop.toolchain.path,
-        "PKG_CONFIG_LIBDIR": f"{deps}/lib/pkgconfig",
-        "PKG_CONFIG_PATH": f"{deps}/lib/pkgconfig",
+        "PKG_CONFIG_LIBDIR": f"{sandbox.DEPS}/lib/pkgconfig",
+        "PKG_CONFIG_PATH": f"{sandbox.DEPS}/lib/pkgconfig",
         **node.environment,
     }
 
@@ -271,7 +271,7 @@ def _add_licences(shop: Workshop, node: PlannedNode, build: Path, out: Path) -> 
 
 def _members(out: Path) -> list[tuple[str, Path]]:
     """The object's members: what lies below the prefix is named from the prefix, all else from DESTDIR."""
-    prefix = str(DEPS).lstrip("/") + "/"
+    prefix = sandbox.DEPS.lstrip("/") + "/"
     return [(name.removeprefix(prefix), path) for name, path in files_below(out)]
 
 

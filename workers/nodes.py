@@ -18,7 +18,7 @@ class NodeSpec:
     needs: names of the nodes whose objects, merged, are the recipe's PREFIX.
     environment: what the recipe is told beyond the driver's own variables, as far as it can change bytes.
     data: files below cpython-unix that the recipe reads, so that their contents belong to the key.
-    edits: the minor version of CPython whose edits are applied to the first source, or None.
+    edits: the version of CPython whose edits are applied to the first source ("3.13", free-threaded "3.13t"), or None.
     glibc: the floor that the node is built for ("2.17"), or None where the target's toolchain says it.
     """
 
@@ -31,3 +31,8 @@ class NodeSpec:
     data: tuple[str, ...] = ()
     edits: str | None = None
     glibc: str | None = None
+
+
+def edits_version(edits: str) -> tuple[str, bool]:
+    """A node's `edits` as the minor version and whether the build is free-threaded: "3.13t" is ("3.13", True)."""
+    return edits.removesuffix("t"), edits.endswith("t")

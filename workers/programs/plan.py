@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from workers.edits import digests_of_edits
+from workers.edits import edit_digest_inputs
 from workers.errors import Failure
 from workers.graph import nodes_of
 from workers.model import DATA, ROOT, Cell, load_matrix
-from workers.nodes import NodeSpec
+from workers.nodes import NodeSpec, edits_version
 from workers.plan import (
     VALIDATED_PROVIDER,
     archive_name,
@@ -82,7 +82,7 @@ def command(
         pins=pins,
         toolchain=toolchain.identity,
         text_of=lambda name: (DATA / name).read_text(),
-        edits_of=lambda spec: digests_of_edits(spec.edits) if spec.edits else {},
+        edits_of=_digests_of_edits,
         is_stored=lambda key: store.checked(key) is not None,
     )
     release = pins[cell.version.source].version
@@ -125,6 +125,13 @@ def _commit() -> tuple[str, int, bool]:
 
     commit, epoch = git("show", "-s", "--format=%H %ct", "HEAD").split()
     return commit, int(epoch), bool(git("status", "--porcelain", "--untracked-files=no"))
+
+
+def _digests_of_edits(spec: NodeSpec) -> dict[str, str]:
+    if spec.edits is None:
+        return {}
+    minor, freethreaded = edits_version(spec.edits)
+    return edit_digest_inputs(minor, freethreaded=freethreaded)
 
 
 def _provider_source(places: Places, sources: SourceSettings, progress: Progress) -> str:
