@@ -1,0 +1,347 @@
+"""Deterministic tars, written and read as streams: the same members give the same bytes on every machine.
+
+Written are PAX tars of files and symlinks only: one time for all members, owner 0 (`root`), modes 0644 and 0755, no
+directory entries. Read is anything that a distribution of Python comes in: `.tar`, `.tar.gz`, `.tar.zst`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+import zstandard
+
+from workers.errors import Failure
+
+_CHUNK = 1 << 20
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_GZIP_MAGIC = b"\x1f\x8b"
+# Level 22 writes windows of 2^27; more than 2^31 no zstd reads.
+_MAX_WINDOW = 1 << 31
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What goes into a tar at `path` (relative, '/'-separated): a symlink to `link`, `data`, or the file `source`."""
+
+    path: str
+    source: Path | None = None
+    data: bytes | None = None
+    link: str | None = None
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """A tar that was written: its digest, its size in bytes, how many members it has."""
+
+    sha256: str
+    size: int
+    members: int
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a tar as it stands there. kind: file, symlink, hardlink, directory or other."""
+
+    path: str
+    kind: str
+    mode: int
+    size: int
+    mtime: float
+    uid: int
+    gid: int
+    uname: str
+    gname: str
+    link: str
+    pax: tuple[str, ...]
+
+
+def entries_below(root: Path, prefix: str) -> Iterator[Entry]:
+    """Every file and symlink below `root`, as members below `prefix` (which ends with '/', or is empty).
+
+    Raises Failure for anything else: a socket or a device in an output is a recipe's mistake.
+    """
+    for directory, subdirectories, names in os.walk(root):
+        here = Path(directory)
+        for name in [*names, *(d for d in subdirectories if (here / d).is_symlink())]:
+            path = here / name
+            member = prefix + path.relative_to(root).as_posix()
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                yield Entry(member, link=str(path.readlink()))
+            elif stat.S_ISREG(mode):
+                yield Entry(member, source=path, executable=bool(mode & stat.S_IXUSR))
+            else:
+                raise Failure("tarball", f"{member} is neither a file nor a symlink", todo="Have the recipe remove it.")
+
+
+class _Hashing:
+    """A stream that counts and hashes what passes through it. Only what tarfile asks of a stream."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        self._stream.write(data)
+        return len(data)
+
+    def read(self, count: int) -> bytes:
+        data = self._stream.read(count)
+        self.hash.update(data)
+        self.size += len(data)
+        return data
+
+
+def _header(entry: Entry, epoch: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(entry.path)
+    info.mtime = epoch
+    info.uid = info.gid = 0
+    info.uname = info.gname = "root"
+    info.mode = 0o755 if entry.executable else 0o644
+    if entry.link is not None:
+        info.type = tarfile.SYMTYPE
+        info.linkname = entry.link
+        info.mode = 0o777
+    return info
+
+
+def write_tar(path: Path, entries: Iterable[Entry], *, epoch: int, first: str | None = None) -> Written:
+    """Writes the entries, sorted by path with `first` before all others, by way of a temporary name.
+
+    epoch: seconds since 1970 that every member gets as its time. Raises Failure when two entries have one path, or
+    when `first` is not among them.
+    """
+    by_path: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.path in by_path:
+            raise Failure(
+                "tarball", f"two files want to be {entry.path}", todo="See which two nodes leave it, and mend one."
+            )
+        by_path[entry.path] = entry
+    if first is not None and first not in by_path:
+        raise Failure("tarball", f"{first}, which must come first, is not there", todo="This is a mistake in pymint.")
+    order = sorted(by_path, key=lambda name: (name != first, name.encode()))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            hashing = _Hashing(stream)
+            with tarfile.open(
+                fileobj=cast("Any", hashing), mode="w|", format=tarfile.PAX_FORMAT, bufsize=_CHUNK, encoding="utf-8"
+            ) as tar:
+                for name in order:
+                    _add(tar, by_path[name], epoch)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Written(hashing.hash.hexdigest(), hashing.size, len(order))
+
+
+def _add(tar: tarfile.TarFile, entry: Entry, epoch: int) -> None:
+    info = _header(entry, epoch)
+    if entry.source is not None:
+        with entry.source.open("rb") as content:
+            info.size = os.fstat(content.fileno()).st_size
+            tar.addfile(info, content)
+    elif entry.data is not None:
+        info.size = len(entry.data)
+        tar.addfile(info, io.BytesIO(entry.data))
+    else:
+        tar.addfile(info)
+
+
+class Reading:
+    """A tar being read once, front to back. `finish` reads what is left, after which `sha256` and `size` are known."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self.name = name
+        self._hashing = _Hashing(stream)
+
+    def __iter__(self) -> Iterator[tuple[Member, bytes | None]]:
+        """Each member with its content, None when it is not a file. One member's content is held at a time."""
+        with (
+            _plainly(self.name),
+            tarfile.open(fileobj=cast("Any", self._hashing), mode="r|", bufsize=_CHUNK, encoding="utf-8") as tar,
+        ):
+            for info in tar:
+                content = tar.extractfile(info) if info.isreg() else None
+                yield _member(info), None if content is None else content.read()
+
+    def finish(self) -> None:
+        with _plainly(self.name):
+            while self._hashing.read(_CHUNK):
+                pass
+
+    @property
+    def sha256(self) -> str:
+        """Of the tar itself, uncompressed: the same before and after compression."""
+        return self._hashing.hash.hexdigest()
+
+    @property
+    def size(self) -> int:
+        return self._hashing.size
+
+
+def _member(info: tarfile.TarInfo) -> Member:
+    kind = (
+        "file"
+        if info.isreg()
+        else "symlink"
+        if info.issym()
+        else "hardlink"
+        if info.islnk()
+        else "directory"
+        if info.isdir()
+        else "other"
+    )
+    return Member(
+        path=info.name,
+        kind=kind,
+        mode=info.mode,
+        size=info.size,
+        mtime=info.mtime,
+        uid=info.uid,
+        gid=info.gid,
+        uname=info.uname,
+        gname=info.gname,
+        link=info.linkname,
+        pax=tuple(sorted(info.pax_headers)),
+    )
+
+
+@contextmanager
+def _plainly(name: str) -> Iterator[None]:
+    """Says of a broken archive which one and how, instead of a traceback."""
+    try:
+        yield
+    except (tarfile.TarError, zstandard.ZstdError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Failure(
+            "tarball",
+            f"{name} can't be read to its end",
+            wanted="a whole .tar, .tar.zst or .tar.gz",
+            found=str(error) or type(error).__name__,
+            todo="It is damaged or was cut off. Get it again, or build it anew.",
+        ) from error
+
+
+@contextmanager
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """The tar inside a file, as a stream; what compresses it is seen from its first bytes, not from its name.
+
+    Raises Failure when the file can't be opened.
+    """
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise Failure(
+            "tarball", f"{path} can't be opened", found=error.strerror or str(error), todo="Name an archive."
+        ) from error
+    with raw:
+        magic = raw.read(4)
+        raw.seek(0)
+        if magic == _ZSTD_MAGIC:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+            with decompressor.stream_reader(raw, read_size=_CHUNK, read_across_frames=True) as stream:
+                yield cast("IO[bytes]", stream)
+        elif magic[:2] == _GZIP_MAGIC:
+            with gzip.GzipFile(fileobj=raw) as unzipped:
+                yield cast("IO[bytes]", unzipped)
+        else:
+            yield raw
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Reading]:
+    """Reads an archive as a stream of members, without unpacking it to a disk. Raises Failure when it is damaged."""
+    with decompressed(path) as stream:
+        yield Reading(stream, path.name)
+
+
+def extract(path: Path, into: Path) -> None:
+    """Unpacks files and symlinks below `into`. Raises Failure for a member that would land outside of it."""
+    top = into.resolve()
+    with reading(path) as tar:
+        for member, content in tar:
+            name = PurePosixPath(member.path)
+            target = into / name
+            if name.is_absolute() or ".." in name.parts or not target.parent.resolve().is_relative_to(top):
+                raise Failure("tarball", f"{path.name} has the member {member.path!r}", todo="Do not use this archive.")
+            if member.kind == "directory":
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if member.kind == "symlink":
+                target.symlink_to(member.link)
+            elif member.kind == "hardlink":
+                target.hardlink_to(into / member.link)
+            elif content is not None:
+                target.write_bytes(content)
+                target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A tar as it was compressed: digest and size in bytes of the file, and of the tar that was read on the way."""
+
+    sha256: str
+    size: int
+    tar_sha256: str
+    tar_size: int
+
+
+def compress(tar: Path, out: Path, *, level: int, threads: int, progress: Callable[[int], None]) -> Compressed:
+    """Compresses with zstd, by way of a temporary name, and reads the result back.
+
+    threads: at least 1. zstd then cuts its input into jobs of a size that depends on the level only, so the bytes are
+    the same for 1, 2 or 20 threads; only with 0 (no jobs at all) they would differ.
+    progress is told how many bytes of the tar have been read. Raises Failure when what reads back is not the tar.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    total = tar.stat().st_size
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=total, threads=threads, write_checksum=True, write_content_size=True
+    )
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with tar.open("rb") as source, temporary.open("wb") as target:
+            before, after = _Hashing(source), _Hashing(target)
+            with zstandard.ZstdCompressor(compression_params=parameters).stream_writer(
+                cast("Any", after), size=total, closefd=False
+            ) as compressor:
+                while chunk := before.read(_CHUNK):
+                    compressor.write(chunk)
+                    progress(before.size)
+            target.flush()
+            os.fsync(target.fileno())
+        with reading(temporary) as back:
+            back.finish()
+        if back.sha256 != before.hash.hexdigest():
+            raise Failure(
+                "archive",
+                f"{out.name} does not read back as what was compressed",
+                wanted=f"sha256 {before.hash.hexdigest()} of the tar",
+                found=f"sha256 {back.sha256}",
+                todo="Nothing was kept. Check this machine's memory and disk, then build again.",
+            )
+        temporary.rename(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Compressed(after.hash.hexdigest(), after.size, before.hash.hexdigest(), before.size)
