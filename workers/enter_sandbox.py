@@ -1,0 +1,128 @@
+"""The first process of a sandbox: sets up what it sees, runs the command, and takes everything down with it.
+
+Started by `workers.sandbox` as process 1 of new namespaces, with one argument, JSON. Uses the standard library only,
+because it runs without the virtual environment.
+
+Not a library: the order of the calls is the design. Directories are opened before anything is mounted, because a
+checkout or a state directory may itself lie below /mnt or /tmp, which get covered.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND = 1, 2, 4, 4096
+SYS_MOUNT_SETATTR = 442  # the same number on every architecture; Linux 5.12
+AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+MOUNT_ATTR_RDONLY = 1
+SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
+NOT_ENTERED = 125  # like env(1) and timeout(1): the command was never run
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    _check(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount on {target}")
+
+
+def _read_only(path: str, on: bool, *, recursive: bool = False) -> None:
+    """Sets or clears read-only on the mount at `path`, leaving the flags that a user namespace may not touch."""
+    attributes = struct.pack("=QQQQ", MOUNT_ATTR_RDONLY if on else 0, 0 if on else MOUNT_ATTR_RDONLY, 0, 0)
+    flags = AT_RECURSIVE if recursive else 0
+    result = _libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, os.fsencode(path), flags, attributes, len(attributes))
+    _check(result, f"mount_setattr on {path}")
+
+
+def _raise_loopback() -> None:
+    """A new network namespace has a loopback interface that is down; tests of CPython talk to it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
+
+
+def _arrange(mounts: list[dict[str, Any]], root: str) -> None:
+    """Covers /mnt with an empty tmpfs, binds the directories below it, and makes all the rest read-only."""
+    opened = [(os.open(mount["source"], os.O_PATH | os.O_CLOEXEC), mount) for mount in mounts]
+    _mount("tmpfs", str(Path(root).parent), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+    for descriptor, mount in opened:
+        if mount["target"].startswith(root):
+            Path(mount["target"]).mkdir(parents=True, exist_ok=True)
+        _mount(f"/proc/self/fd/{descriptor}", mount["target"], None, MS_BIND)
+    _read_only("/", True, recursive=True)
+    for descriptor, mount in opened:
+        if mount["writable"]:
+            _read_only(mount["target"], False)
+        os.close(descriptor)
+    _mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
+    try:
+        _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
+    except OSError as error:
+        # Inside a container the kernel refuses a second, less masked /proc. The outer one does, with other pids in it.
+        if error.errno not in (errno.EPERM, errno.EBUSY):
+            raise
+
+
+def _die_with(lifeline: int) -> None:
+    """Ends this process, and with it by the kernel's hand all others of the namespace, when the starter is gone."""
+    os.read(lifeline, 1)
+    os._exit(128 + 9)
+
+
+def _reap(child: int) -> int:
+    """Waits for all processes of the namespace as its init must; returns the command's exit code as a shell would.
+
+    What the command left running in the background is not waited for: it ends when this process does.
+    """
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def main() -> None:
+    entry = json.loads(sys.argv[1])
+    lifeline: int = entry["lifeline"]
+    try:
+        os.umask(0o022)
+        socket.sethostname("pymint")
+        _raise_loopback()
+        _arrange(entry["mounts"], entry["root"])
+        os.chdir(entry["directory"])
+    except OSError as error:
+        sys.stderr.write(f"the sandbox can't be entered: {error}\n")
+        sys.stderr.flush()
+        os._exit(NOT_ENTERED)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(lifeline)
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would pass that on
+                signal.signal(number, signal.SIG_DFL)
+            os.execvpe(entry["command"][0], entry["command"], entry["environment"])
+        except OSError as error:
+            os.write(2, f"{entry['command'][0]} can't be run: {error}\n".encode())
+            os._exit(127)
+    threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
+    os._exit(_reap(child))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Runs a recipe where it sees the same paths on every machine, no network, and leaves nothing running.
+
+Linux namespaces, made by util-linux's `unshare`: user (so no root is needed), mount, network, host name, processes.
+What a recipe sees is in docs/architecture.md, "A recipe's world". Everything else of the machine's file system is
+read-only to it; /tmp is a directory of its own.
+
+Two ways in which a build can end early take the sandbox with them: the kernel kills every process of the namespace when
+its first one ends, and that one ends when `unshare` is killed or when the program that started it is gone.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from workers.errors import Failure
+
+ROOT = "/mnt/pymint"
+BUILD = f"{ROOT}/build"
+SOURCE = f"{BUILD}/source"
+DEPS = f"{ROOT}/deps"
+OUT = f"{ROOT}/out"
+TOOLCHAIN = f"{ROOT}/toolchain"
+DATA = f"{ROOT}/data"
+
+NOT_ENTERED = 125
+_ENTER = Path(__file__).with_name("enter_sandbox.py")
+_NAMESPACES = ("--mount", "--net", "--uts", "--pid", "--fork", "--kill-child")
+_USER = ("--user", "--map-root-user")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command in the sandbox ended: its exit code as a shell gives it, and what it cost with all its children.
+
+    wall_s, cpu_s: seconds; max_rss_kib: peak memory of the largest single process, KiB.
+    """
+
+    exit_code: int
+    wall_s: float
+    cpu_s: float
+    max_rss_kib: int
+
+
+def run_in_sandbox(
+    command: Sequence[str],
+    *,
+    build: Path,
+    deps: Path,
+    out: Path,
+    toolchain: Path,
+    data: Path,
+    environment: Mapping[str, str],
+    log: Path | BinaryIO,
+    pass_fds: Sequence[int] = (),
+    directory: str | None = None,
+) -> Ended:
+    """Runs `command` and waits for it. Its standard output and error are appended to `log`, its input is empty.
+
+    build, out: writable; deps, toolchain, data: read-only. All five must exist, anywhere.
+    environment: exactly what the command gets, nothing of this process's own.
+    pass_fds: descriptors that stay open under the same numbers, for GNU make's jobserver.
+    directory: where it starts, as the command sees it; left out: the unpacked source, or `build` where there is none.
+
+    Raises Failure when this machine lets no sandbox be made. A command that fails is no Failure here: see `exit_code`.
+    """
+    problem = sandbox_problem()
+    if problem is not None:
+        raise Failure("sandbox", "this machine lets no sandbox be made", found=problem[0], todo=problem[1])
+    temporary = build / "tmp"
+    temporary.mkdir(exist_ok=True)
+    if directory is None:
+        directory = SOURCE if (build / "source").is_dir() else BUILD
+    places = ((build, BUILD, True), (deps, DEPS, False), (out, OUT, True), (toolchain, TOOLCHAIN, False))
+    binds = [*places, (data, DATA, False), (temporary, "/tmp", True)]
+    with ExitStack() as stack:
+        stream = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
+        return _run(command, binds, environment, directory, stream, pass_fds)
+
+
+def _run(
+    command: Sequence[str],
+    binds: Sequence[tuple[Path, str, bool]],
+    environment: Mapping[str, str],
+    directory: str,
+    stream: BinaryIO,
+    pass_fds: Sequence[int],
+) -> Ended:
+    lifeline, held = os.pipe()
+    entry = {
+        "root": ROOT,
+        "mounts": [{"source": str(s.resolve()), "target": t, "writable": w} for s, t, w in binds],
+        "lifeline": lifeline,
+        "directory": directory,
+        "command": list(command),
+        "environment": dict(environment),
+    }
+    started = time.monotonic()
+    process = None
+    try:
+        process = subprocess.Popen(
+            [*_unshare(), sys.executable, "-I", "-S", str(_ENTER), json.dumps(entry)],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            pass_fds=(*pass_fds, lifeline),
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        )
+        os.close(lifeline)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        os.close(held)
+        if process is None:
+            os.close(lifeline)
+        elif process.returncode is None:
+            process.kill()
+            process.wait()
+    code = process.returncode
+    return Ended(
+        exit_code=code if code >= 0 else 128 - code,
+        wall_s=round(time.monotonic() - started, 3),
+        cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
+        max_rss_kib=usage.ru_maxrss,
+    )
+
+
+def sandbox_problem() -> tuple[str, str] | None:
+    """None where sandboxes work; else what was found and what to do about it, both for people."""
+    return None if _way()[0] is not None else (_way()[1], _remedy(_way()[1]))
+
+
+def _unshare() -> list[str]:
+    flags = _way()[0]
+    return ["unshare", *(flags or ()), *_NAMESPACES]
+
+
+@functools.cache
+def _way() -> tuple[tuple[str, ...] | None, str]:
+    """The flags that get a sandbox here, or None and what `unshare` said. Root can do without a user namespace."""
+    said = "not tried: sandboxes need Linux"
+    if sys.platform != "linux":
+        return None, said
+    for flags in (_USER, ()):
+        if not flags and os.geteuid() != 0:
+            continue
+        probe = ["unshare", *flags, *_NAMESPACES, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
+        try:
+            done = subprocess.run(probe, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        except FileNotFoundError:
+            return None, "there is no `unshare` on PATH"
+        if done.returncode == 0:
+            return flags, ""
+        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"unshare: exit code {done.returncode}"
+    return None, said
+
+
+def _setting(name: str) -> str | None:
+    try:
+        return Path("/proc/sys", *name.split(".")).read_text().strip()
+    except OSError:
+        return None
+
+
+def _remedy(said: str) -> str:
+    """What to do, from what this kernel is set to."""
+    if sys.platform != "linux":
+        return "Build Linux targets on Linux."
+    if "no `unshare`" in said:
+        return "Install util-linux (`apt-get install util-linux`)."
+    if _setting("user.max_user_namespaces") == "0":
+        return "User namespaces are switched off. As root: sysctl user.max_user_namespaces=15000"
+    if _setting("kernel.unprivileged_userns_clone") == "0":
+        return "User namespaces are for root only here. As root: sysctl kernel.unprivileged_userns_clone=1"
+    if _setting("kernel.apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor keeps user namespaces from this user (Ubuntu 23.10 and newer do).\n"
+            "As root: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        return "In a container, start it with --privileged (its seccomp profile refuses unshare and mount)."
+    return "Something keeps this user from making namespaces: try `unshare --user --map-root-user --mount true`."

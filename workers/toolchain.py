@@ -1,0 +1,216 @@
+"""The compiler that everything is built with: LLVM 22, found on this machine, told apart by digest.
+
+Recipes see it as /mnt/pymint/toolchain: `clang` there is a wrapper that adds the target, the sysroot for the target's
+glibc, compiler-rt and lld, so that nothing of this machine's own C library, gcc or binutils gets into an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.errors import Failure
+from workers.model import Target
+from workers.sandbox import DEPS, TOOLCHAIN
+
+MAJOR = 22
+SYSTEM_LLVM = Path("/usr/lib/llvm-22")
+SYSROOT = f"{DEPS}/sysroot"
+
+# What a Debian or Ubuntu machine needs to build: LLVM, and the programs that recipes and libraries' own builds call.
+DEBIAN_PACKAGES = (
+    f"clang-{MAJOR}",
+    f"lld-{MAJOR}",
+    f"llvm-{MAJOR}",
+    f"libclang-rt-{MAJOR}-dev",
+    "util-linux",
+    "make",
+    "perl",
+    "pkg-config",
+    "patch",
+    "file",
+    "autoconf",
+    "automake",
+    "libtool",
+)
+# Their release does not reach an object's bytes; autoconf's could, where a source comes without its configure script.
+HOST_TOOLS = {
+    "make": "make",
+    "perl": "perl",
+    "pkg-config": "pkg-config",
+    "patch": "patch",
+    "autoreconf": "autoconf",
+    "automake": "automake",
+    "libtoolize": "libtool",
+}
+
+# Names that recipes, or a library's own build that asks for no compiler in particular, may call.
+_LINKS: dict[str, tuple[str, ...]] = {
+    "llvm-ar": ("ar",),
+    "llvm-ranlib": ("ranlib",),
+    "llvm-nm": ("nm",),
+    "llvm-strip": ("strip",),
+    "llvm-objcopy": ("objcopy",),
+    "llvm-objdump": ("objdump",),
+    "llvm-readelf": ("readelf",),
+    "llvm-profdata": (),
+    "llvm-dwarfdump": (),
+    "llvm-strings": ("strings",),
+    "llvm-size": ("size",),
+    "ld.lld": ("ld",),
+}
+_COMPILERS: dict[str, tuple[str, ...]] = {"clang": ("cc",), "clang++": ("c++",)}
+_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_COVERED = ("/mnt", "/tmp")  # in a sandbox these show something else
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """An LLVM on this machine. identity: what of it can change an object's bytes, by name: versions, sha256 digests."""
+
+    prefix: Path
+    identity: Mapping[str, str]
+
+    @property
+    def bin(self) -> Path:
+        return self.prefix / "bin"
+
+    @property
+    def path(self) -> str:
+        """PATH inside the sandbox. LLVM's own directory comes early: another llvm-ar fails on this one's bitcode."""
+        return f"{TOOLCHAIN}/bin:{self.bin}:{_SYSTEM_PATH}"
+
+
+def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
+    """The LLVM that `PYMINT_LLVM` names (a prefix: the directory above bin), else the distribution's.
+
+    Raises Failure when it, one of its parts, or one of the other programs is missing, or when it is another release.
+    """
+    prefix = Path(environment.get("PYMINT_LLVM") or SYSTEM_LLVM).resolve()
+    wanted = f"LLVM {MAJOR} in {prefix}"
+    if any(prefix.is_relative_to(directory) for directory in _COVERED):
+        raise Failure(
+            "toolchain",
+            f"an LLVM below {' or '.join(_COVERED)} can't be used",
+            found=str(prefix),
+            todo="Recipes see something else there. Put it elsewhere and set PYMINT_LLVM to it.",
+        )
+    clang = prefix / "bin" / "clang"
+    for tool in ("clang", "clang++", *_LINKS):
+        if not (prefix / "bin" / tool).exists():
+            raise _missing(tool, wanted)
+    version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
+    release = re.search(r"version (\d+)", version)
+    if release is None or int(release[1]) != MAJOR:
+        raise Failure(
+            "toolchain", "clang is another release", wanted=wanted, found=version or "no answer", todo=_install()
+        )
+    for tool, package in HOST_TOOLS.items():
+        if shutil.which(tool, path=_SYSTEM_PATH) is None:
+            raise _missing(tool, f"{tool} (Debian's package {package})")
+    parts = {**_parts(prefix), **_runtime(clang, platform.machine())}
+    with ThreadPoolExecutor() as pool:
+        digests = dict(zip(parts, pool.map(_digest, parts.values()), strict=True))
+    wrappers = hashlib.sha256("\n".join([_config("TARGET", "GLIBC"), _wrapper(Path("LLVM"))]).encode()).hexdigest()
+    identity = {"version": version, "autoconf": _autoconf(), "wrappers": wrappers, **digests}
+    return Toolchain(prefix, dict(sorted(identity.items())))
+
+
+def prepare(directory: Path, target: Target, toolchain: Toolchain) -> None:
+    """Writes what recipes see as /mnt/pymint/toolchain: wrapped compilers, binary tools under LLVM's and usual names.
+
+    Raises Failure for a target that is not built on Linux.
+    """
+    if target.os != "linux" or target.glibc is None:
+        raise Failure(
+            "toolchain",
+            f"{target.triple} can't be built here",
+            wanted="a Linux target",
+            found=target.os,
+            todo="Give this target a worker of its own system.",
+        )
+    programs = directory / "bin"
+    programs.mkdir(parents=True, exist_ok=True)
+    (directory / "target.cfg").write_text(_config(target.triple, target.glibc))
+    for name, others in _COMPILERS.items():
+        for program in (name, *others):
+            (programs / program).write_text(_wrapper(toolchain.bin / name))
+            (programs / program).chmod(0o755)
+    for name, others in _LINKS.items():
+        for program in (name, *others):
+            (programs / program).unlink(missing_ok=True)
+            (programs / program).symlink_to(toolchain.bin / name)
+
+
+def _config(triple: str, glibc: str) -> str:
+    """What each call of the compiler gets first. clang never complains of an option of its file that a call can't use.
+
+    No -no-pie here: each shared object and extension module would fail to link, and CPython's make goes on without.
+    """
+    lines = (
+        f"--target={triple}",
+        f"--sysroot={SYSROOT}",
+        # The headers are one set for every glibc and take the release from here.
+        f"-D__GLIBC_MINOR__={glibc.removeprefix('2.')}",
+        "-rtlib=compiler-rt",
+        "--unwindlib=none",
+        "-fuse-ld=lld",
+        # __FILE__ and debug information without even the sandbox's path.
+        "-ffile-prefix-map=/mnt/pymint/=",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _wrapper(compiler: Path) -> str:
+    return f'#!/bin/sh\nexec {compiler} --config={TOOLCHAIN}/target.cfg "$@"\n'
+
+
+def _parts(prefix: Path) -> dict[str, Path]:
+    """The programs whose code decides about bytes, and the shared libraries that hold most of it."""
+    programs = {name: prefix / "bin" / name for name in ("clang", "ld.lld", "llvm-ar", "llvm-objcopy", "llvm-profdata")}
+    listed = "".join(
+        subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout for path in programs.values()
+    )
+    libraries = {Path(found).name: Path(found) for found in re.findall(r"=> (\S*/lib(?:LLVM|clang|lld)\S*)", listed)}
+    return {**programs, **libraries}
+
+
+def _runtime(clang: Path, arch: str) -> dict[str, Path]:
+    """compiler-rt's parts that are linked into what is built. Raises Failure when one is missing."""
+    answer = subprocess.run([clang, "-print-resource-dir"], capture_output=True, text=True, check=False).stdout.strip()
+    names = [f"libclang_rt.{part}-{arch}.a" for part in ("builtins", "profile")]
+    names += [f"clang_rt.{part}-{arch}.o" for part in ("crtbegin", "crtend")]
+    found = {name: Path(answer, "lib", "linux", name) for name in names}
+    for name, path in found.items():
+        if not path.is_file():
+            raise _missing(name, f"compiler-rt's {name} in {path.parent}")
+    return found
+
+
+def _autoconf() -> str:
+    said = subprocess.run(["autoconf", "--version"], capture_output=True, text=True, check=False).stdout
+    return said.split("\n")[0]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _missing(tool: str, wanted: str) -> Failure:
+    return Failure("toolchain", f"{tool} is missing", wanted=wanted, found="nothing there", todo=_install())
+
+
+def _install() -> str:
+    return (
+        f"On Debian and Ubuntu, as root: apt-get install {' '.join(DEBIAN_PACKAGES)}\n"
+        "An LLVM in another place: set PYMINT_LLVM to the directory above its bin."
+    )
