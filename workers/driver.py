@@ -24,6 +24,7 @@ from workers.model import DATA, Target
 from workers.nodes import edits_version
 from workers.objects import LICENCES, extract, files_below, newest_mtime, pack, unpack_source
 from workers.progress import Progress, seconds, size
+from workers.reports.base import Measure
 from workers.reports.build import BuiltNode, Plan, PlannedNode
 from workers.sources.cache import cached_path
 from workers.sources.pins import Pin
@@ -37,7 +38,7 @@ _LOG_TAIL = 25
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and with what nodes are built. `pins`: every pin by (source, version)."""
+    """Where and with what nodes are built. pins: every pin by (source, version); data: the folder with `recipes/`."""
 
     plan: Plan
     target: Target
@@ -49,6 +50,7 @@ class Workshop:
     pins: Mapping[tuple[str, str], Pin]
     jobserver: Jobserver
     progress: Progress
+    data: Path = DATA
 
 
 def build_nodes(shop: Workshop, names: list[str]) -> list[BuiltNode]:
@@ -179,22 +181,22 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
             deps=deps,
             out=out,
             toolchain=toolchain,
-            data=DATA,
+            data=shop.data,
             environment=_environment(shop, node, epoch),
             log=stream,
             pass_fds=shop.jobserver.descriptors,
         )
-    if result.code != 0:
+    if result.exit_code != 0:
         raise Failure(
             "build",
-            f"{node.recipe} of {label} failed with exit code {result.code} after {seconds(result.measure.wall_s)}",
+            f"{node.recipe} of {label} failed with exit code {result.exit_code} after {seconds(result.wall_s)}",
             found="the end of its log:\n" + _tail(log),
             todo=f"The whole log: {log}\nWhat it left for a look: {scratch}",
         )
     _add_licences(shop, node, build, out)
     packed = scratch / "object"
     pack(out, _members(out), packed, epoch)
-    measure = result.measure
+    measure = Measure(wall_s=result.wall_s, cpu_s=result.cpu_s, max_rss_kib=result.max_rss_kib)
     record = shop.store.add(node.key, node.name, packed, measure)
     shutil.rmtree(scratch, ignore_errors=True)
     shop.progress.line(f"{label}: built, {seconds(measure.wall_s)}, {size(record.size)}")
