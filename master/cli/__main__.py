@@ -1,0 +1,68 @@
+"""`./mint COMMAND`: everything an operator or a developer does with the farm, from one command line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from workers.errors import Failure
+
+# The module of each command; imported only when it is asked for, so that `./mint --help` is there at once.
+COMMANDS = {
+    "build": "build",
+    "follow": "build",
+    "stop": "build",
+    "up": "running",
+    "down": "running",
+    "status": "status",
+    "prune": "prune",
+    "doctor": "doctor",
+    "validate": "archives",
+    "prove": "archives",
+    "test": "testing",
+    "check": "testing",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        found: click.Command = getattr(importlib.import_module(f"master.cli.{COMMANDS[name]}"), name)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f"there is no command {args[0]!r}. Known: {', '.join(COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def mint() -> None:
+    """Mints relocatable CPythons whose FIPS mode is proven.
+
+    Start with `./mint build`. State lies in MINT_HOME (.mint in the checkout), downloads in MINT_CACHE.
+    """
+
+
+def main() -> None:
+    """Runs the command where ./mint was called, and tells a Failure as it is meant to be read."""
+    os.chdir(os.environ.pop("MINT_CALLED_FROM", "."))
+    try:
+        mint(prog_name="./mint")
+    except Failure as failure:
+        sys.stdout.flush()
+        click.echo(str(failure), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

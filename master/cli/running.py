@@ -1,0 +1,33 @@
+"""`./mint up` and `./mint down`."""
+
+from __future__ import annotations
+
+import click
+
+from master.cli import daemons, packages
+from master.cli.context import this_farm
+from master.cli.starting import bring_up
+from master.cli.tools import BUILD_TOOLS
+
+
+@click.command()
+def up() -> None:
+    """Starts the master and the local worker, and leaves them running."""
+    farm = this_farm()
+    farm.settings  # noqa: B018  (a mistake in the settings is told before anything is installed or started)
+    packages.require(BUILD_TOOLS)
+    bring_up(farm, click.echo)
+    click.echo(f"The farm is up: {farm.page}\n`./mint status` shows what it does, `./mint down` ends it.")
+
+
+@click.command()
+def down() -> None:
+    """Ends the local worker and the master, and everything that they started."""
+    farm = this_farm()
+    if not farm.home.root.exists():
+        click.echo("Nothing is running.")
+        return
+    with daemons.only_one(farm.home):
+        lines = daemons.stop(farm.home)
+    for line in lines or ["Nothing is running."]:
+        click.echo(line)
