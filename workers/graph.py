@@ -11,7 +11,7 @@ import msgspec
 from workers.cpython import cpython_nodes
 from workers.errors import Failure
 from workers.model import DATA, Cell, Target
-from workers.nodes import NodeSpec
+from workers.nodes import NodeSpec, tool_environment
 from workers.reports.build import Stage
 
 
@@ -27,23 +27,6 @@ class _Row:
     os: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
-
-
-def tool_environment(target: Target) -> dict[str, str]:
-    """The tools that every recipe calls by these names, and the target's names."""
-    return {
-        "CC": "clang",
-        "CXX": "clang++",
-        "AR": "llvm-ar",
-        "RANLIB": "llvm-ranlib",
-        "NM": "llvm-nm",
-        "STRIP": "llvm-strip",
-        "OBJCOPY": "llvm-objcopy",
-        "READELF": "llvm-readelf",
-        "BUILD_TRIPLE": target.triple,
-        "OPENSSL_TARGET": target.openssl,
-        **({"GLIBC": target.glibc} if target.glibc else {}),
-    }
 
 
 def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / "nodes.toml") -> list[NodeSpec]:

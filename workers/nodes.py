@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from workers.model import Target
 from workers.reports.build import Stage
 
 
@@ -36,3 +37,20 @@ class NodeSpec:
 def edits_version(edits: str) -> tuple[str, bool]:
     """A node's `edits` as the minor version and whether the build is free-threaded: "3.13t" is ("3.13", True)."""
     return edits.removesuffix("t"), edits.endswith("t")
+
+
+def tool_environment(target: Target) -> dict[str, str]:
+    """The tools that every recipe calls by these names, and the target's names."""
+    return {
+        "CC": "clang",
+        "CXX": "clang++",
+        "AR": "llvm-ar",
+        "RANLIB": "llvm-ranlib",
+        "NM": "llvm-nm",
+        "STRIP": "llvm-strip",
+        "OBJCOPY": "llvm-objcopy",
+        "READELF": "llvm-readelf",
+        "BUILD_TRIPLE": target.triple,
+        "OPENSSL_TARGET": target.openssl,
+        **({"GLIBC": target.glibc} if target.glibc else {}),
+    }
