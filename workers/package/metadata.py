@@ -136,6 +136,12 @@ def _build_info(inputs: Inputs, found: dict[str, list[Extension]]) -> BuildInfo:
     )
 
 
+def llvm_release(version: str) -> str:
+    """`22.1.3` of `Debian clang version 22.1.3 (…)`, the first line of `clang --version`."""
+    found = re.search(r"version (\d+(?:\.\d+)*)", version)
+    return found[1] if found else "unknown"
+
+
 def object_file_format(head: bytes, llvm_version: str) -> str:
     """`elf`, `mach-o` or `llvm-bitcode:22.1.3`, from an object's first bytes. Raises Failure for anything else."""
     if head.startswith(_BITCODE_MAGICS):

@@ -1,0 +1,98 @@
+"""What PYTHON.json has no field for: FIPS.json, what may be said of the FIPS module, and BUILD.json, what went in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from workers.package.tree import SSL, ProviderFiles
+from workers.reports.base import encode
+from workers.reports.build import CellName, ChosenPin, Plan, ProviderFacts
+from workers.store import sha256_of
+
+
+@dataclass(frozen=True)
+class FipsDocument:
+    """python/FIPS.json. Paths are relative to the archive's `python/`; statement is a sentence for people."""
+
+    schema: Literal["pymint/fips/1"]
+    provider: ProviderFacts
+    provider_sha256: str
+    module: str
+    module_config: str
+    config: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A node whose object is in the archive, or was needed for one: its key, and its object's digest where known."""
+
+    node: str
+    key: str
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class BuildDocument:
+    """python/BUILD.json: enough to build the same again. epoch: the time of the commit and every file, UNIX seconds."""
+
+    schema: Literal["pymint/build/1"]
+    cell: CellName
+    python_version: str
+    commit: str
+    dirty: bool
+    epoch: int
+    archive_key: str
+    toolchain: dict[str, str]
+    pins: list[ChosenPin]
+    nodes: list[Ingredient]
+
+
+def statement(facts: ProviderFacts) -> str:
+    """What may be said, and no more: the word "validated" only with a certificate."""
+    if facts.certificate is not None:
+        return (
+            f"The module is OpenSSL FIPS Provider {facts.provider_version}, built by the procedure of its Security "
+            f"Policy: the CMVP-validated module of certificate {facts.certificate}. Whether this operating environment "
+            "is a tested one is for its user to say."
+        )
+    return (
+        f"The module is the FIPS provider of OpenSSL {facts.provider_version}, procedure {facts.procedure!r}. "
+        "It is not CMVP-validated."
+    )
+
+
+def fips_document(plan: Plan, files: ProviderFiles) -> bytes:
+    """FIPS.json for a plan's provider and the very module that is packed."""
+    ssl = SSL.removeprefix("python/")
+    return encode(
+        FipsDocument(
+            schema="pymint/fips/1",
+            provider=plan.provider,
+            provider_sha256=sha256_of(files.module),
+            module=f"{ssl}ossl-modules/{files.module.name}",
+            module_config=f"{ssl}fipsmodule.cnf",
+            config=f"{ssl}openssl-fips.cnf",
+            statement=statement(plan.provider),
+        )
+    )
+
+
+def build_document(plan: Plan, digests: Mapping[str, str]) -> bytes:
+    """BUILD.json. digests: of the objects, by node; nodes that only helped to make others may have none."""
+    return encode(
+        BuildDocument(
+            schema="pymint/build/1",
+            cell=plan.cell,
+            python_version=plan.python_version,
+            commit=plan.commit,
+            dirty=plan.dirty,
+            epoch=plan.epoch,
+            archive_key=plan.archive_key,
+            toolchain=plan.toolchain,
+            pins=plan.pins,
+            nodes=[Ingredient(node.name, node.key, digests.get(node.name)) for node in plan.nodes],
+        )
+    )

@@ -1,0 +1,78 @@
+"""A finished archive in the worker's store, with the reports that judged it, so that nothing is judged twice."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from workers.reports.base import Measure
+from workers.reports.build import Plan
+from workers.store import ObjectRecord, Store
+
+# The judges: their reports stand beside the archive, and an archive is stored only when both said ok.
+JUDGES = ("validate", "prove")
+NODE = "archive"
+
+
+@dataclass(frozen=True)
+class StoredArchive:
+    """What the store knows of an archive whose bytes were hashed just now. reports: JSON texts by program."""
+
+    record: ObjectRecord
+    path: Path
+    tar_sha256: str
+    tar_size: int
+    members: int
+    reports: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    tar_sha256: str
+    tar_size: str
+    members: str
+
+
+def find_stored(plan: Plan, store: Store) -> StoredArchive | None:
+    """The plan's archive from the store; None when the plan did not see one, or it is no longer there or whole.
+
+    The key of an archive covers the programs that judge it, so its stored reports are what they would say again.
+    """
+    record = store.checked(plan.archive_key) if plan.archive_stored else None
+    if record is None:
+        return None
+    facts = msgspec.convert(record.facts, _Facts)
+    return StoredArchive(
+        record=record,
+        path=store.path_of(record.digest),
+        tar_sha256=facts.tar_sha256,
+        tar_size=int(facts.tar_size),
+        members=int(facts.members),
+        reports={name: record.facts[name] for name in JUDGES if name in record.facts},
+    )
+
+
+def keep(
+    plan: Plan, store: Store, archive: Path, scratch: Path, facts: dict[str, str], measure: Measure
+) -> ObjectRecord:
+    """Stores the archive under the plan's key, from a second name or a copy of it in `scratch`."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    second = scratch / f"{plan.archive_key}.archive"
+    second.unlink(missing_ok=True)
+    place(archive, second)
+    return store.add(plan.archive_key, NODE, second, measure, facts)
+
+
+def place(source: Path, target: Path) -> None:
+    """Gives a file a second name, or a copy where the two are on different file systems."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        temporary = target.with_name(f".{target.name}.copying")
+        shutil.copyfile(source, temporary)
+        temporary.rename(target)

@@ -1,0 +1,175 @@
+"""What the rules want to know of an ELF file, read with LIEF and held without it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+import lief
+
+ELF_MAGIC = b"\x7fELF"
+
+# LIEF's own messages on standard error would say the same as a finding does, only without the file's name.
+lief.logging.disable()
+
+_TAG = lief.ELF.DynamicEntry.TAG
+_SEGMENT = lief.ELF.Segment.TYPE
+_FLAG = lief.ELF.Segment.FLAGS
+Kind = Literal["executable", "shared", "object", "other"]
+_KINDS: dict[object, Kind] = {
+    lief.ELF.Header.FILE_TYPE.EXEC: "executable",
+    lief.ELF.Header.FILE_TYPE.DYN: "shared",
+    lief.ELF.Header.FILE_TYPE.REL: "object",
+}
+_MACHINES = {lief.ELF.ARCH.X86_64: "x86_64", lief.ELF.ARCH.AARCH64: "aarch64"}
+_DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A symbol that a binary takes from elsewhere. version: `GLIBC_2.17`, or empty."""
+
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Elf:
+    """An ELF file.
+
+    kind: an executable at a fixed place, a shared object (a PIE is one, too) or an unlinked object file.
+    needed: DT_NEEDED. versions: every symbol version of another library that the loader will insist on.
+    wanted: undefined symbols. exported: defined symbols that other objects of the process see.
+    interpreter: the path of the loader ("" when there is none). search: RPATH and RUNPATH entries.
+    stack: what PT_GNU_STACK says. relro, bind_now, text_relocations, writable_code: hardening, as linked.
+    """
+
+    path: str
+    machine: str
+    kind: Kind
+    needed: tuple[str, ...] = ()
+    versions: frozenset[str] = frozenset()
+    wanted: tuple[Wanted, ...] = ()
+    exported: frozenset[str] = frozenset()
+    interpreter: str = ""
+    soname: str = ""
+    search: tuple[str, ...] = ()
+    dynamic: bool = False
+    stack: Literal["missing", "executable", "not executable"] = "missing"
+    relro: bool = False
+    bind_now: bool = False
+    text_relocations: bool = False
+    writable_code: bool = False
+    relative_relocations: bool = False
+
+    @property
+    def linked(self) -> bool:
+        return self.kind in ("executable", "shared")
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+def version_number(version: str) -> tuple[int, ...] | None:
+    """(2, 17) of `GLIBC_2.17` or `2.17`; None where there is no number (`GLIBC_PRIVATE`, `GLIBC_ABI_DT_RELR`)."""
+    number = version.rpartition("_")[2]
+    try:
+        return tuple(int(part) for part in number.split("."))
+    except ValueError:
+        return None
+
+
+def newest_glibc(files: list[Elf]) -> str | None:
+    """`2.17`: the newest glibc version that any of the files wants, None when none wants one."""
+    numbers = {
+        number
+        for elf in files
+        for version in elf.versions
+        if version.startswith("GLIBC_") and (number := version_number(version)) is not None
+    }
+    return ".".join(map(str, max(numbers))) if numbers else None
+
+
+def read_elf(path: str, data: bytes) -> Elf | None:
+    """The facts of an ELF file, None when LIEF can make nothing of it. `path` only names it."""
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = False
+    config.parse_overlay = False
+    config.parse_notes = False
+    is_object = data[16:18] in (b"\x01\x00", b"\x00\x01")
+    config.parse_symtab_symbols = is_object
+    binary = lief.ELF.parse(io.BytesIO(data), config)
+    if binary is None:
+        return None
+    kind: Kind = _KINDS.get(binary.header.file_type, "other")
+    machine = _MACHINES.get(binary.header.machine_type, str(binary.header.machine_type))
+    if kind == "object":
+        wanted = tuple(Wanted(str(s.name)) for s in binary.symtab_symbols if s.shndx == 0 and s.name)
+        return Elf(path, machine, kind, wanted=wanted)
+    if kind == "other" or (kind == "shared" and not (len(binary.segments) and len(binary.dynamic_entries))):
+        return None
+    return _linked(path, machine, kind, binary)
+
+
+def _linked(path: str, machine: str, kind: Kind, binary: lief.ELF.Binary) -> Elf:
+    tags = {entry.tag: entry for entry in binary.dynamic_entries}
+    flags = tags[_TAG.FLAGS].value if _TAG.FLAGS in tags else 0
+    flags_1 = tags[_TAG.FLAGS_1].value if _TAG.FLAGS_1 in tags else 0
+    wanted: list[Wanted] = []
+    exported: set[str] = set()
+    for symbol in binary.dynamic_symbols:
+        name = str(symbol.name)
+        if not name:
+            continue
+        if symbol.shndx == 0:
+            wanted.append(Wanted(name, _version_of(symbol)))
+        elif symbol.binding != lief.ELF.Symbol.BINDING.LOCAL and symbol.visibility in (
+            lief.ELF.Symbol.VISIBILITY.DEFAULT,
+            lief.ELF.Symbol.VISIBILITY.PROTECTED,
+        ):
+            exported.add(name)
+    segments = [(segment.type, int(segment.flags)) for segment in binary.segments]
+    stacks = [flag for kind_, flag in segments if kind_ == _SEGMENT.GNU_STACK]
+    writable, runnable = int(_FLAG.W), int(_FLAG.X)
+    return Elf(
+        path=path,
+        machine=machine,
+        kind=kind,
+        needed=tuple(str(name) for name in binary.libraries),
+        versions=frozenset(
+            str(auxiliary.name)
+            for requirement in binary.symbols_version_requirement
+            for auxiliary in requirement.get_auxiliary_symbols()
+        ),
+        wanted=tuple(wanted),
+        exported=frozenset(exported),
+        interpreter=str(binary.interpreter) if binary.has_interpreter else "",
+        soname=_text(tags.get(_TAG.SONAME), "name"),
+        search=tuple(
+            part
+            for tag, attribute in ((_TAG.RPATH, "rpath"), (_TAG.RUNPATH, "runpath"))
+            if tag in tags
+            for part in _text(tags[tag], attribute).split(":")
+        ),
+        dynamic=bool(tags),
+        stack="missing" if not stacks else "executable" if any(f & runnable for f in stacks) else "not executable",
+        relro=any(kind_ == _SEGMENT.GNU_RELRO for kind_, _ in segments),
+        bind_now=_TAG.BIND_NOW in tags or bool(flags & _DF_BIND_NOW) or bool(flags_1 & _DF_1_NOW),
+        text_relocations=_TAG.TEXTREL in tags or bool(flags & _DF_TEXTREL),
+        writable_code=any(kind_ == _SEGMENT.LOAD and f & writable and f & runnable for kind_, f in segments),
+        relative_relocations=_TAG.RELR in tags,
+    )
+
+
+def _text(entry: lief.ELF.DynamicEntry | None, attribute: str) -> str:
+    """LIEF gives each kind of entry a class of its own, and the text another name in each."""
+    return str(getattr(entry, attribute, ""))
+
+
+def _version_of(symbol: lief.ELF.Symbol) -> str:
+    if not symbol.has_version or symbol.symbol_version is None:
+        return ""
+    auxiliary = symbol.symbol_version.symbol_version_auxiliary
+    return str(auxiliary.name) if auxiliary is not None else ""
