@@ -29,6 +29,11 @@ class _Row:
     data: tuple[str, ...] = ()
 
 
+def _filled(environment: dict[str, str], flags: dict[str, str]) -> dict[str, str]:
+    """`{cflags}` and `{ldflags}` of nodes.toml replaced by the target's."""
+    return {name: value.format(**flags) for name, value in environment.items()}
+
+
 def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / "nodes.toml") -> list[NodeSpec]:
     """The target's nodes but CPython's own. `provider`: further environment of the FIPS provider's recipe.
 
@@ -41,7 +46,7 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
     except (OSError, KeyError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Failure("plan", f"{path.name} can't be read", found=str(error), todo=f"Mend {path}.") from error
     flags = {"cflags": " ".join(target.cflags), "ldflags": " ".join(target.ldflags)}
-    common = {**tool_environment(target), **{name: value.format(**flags) for name, value in shared.items()}}
+    common = {**tool_environment(target), **_filled(shared, flags)}
     here = {name: row for name, row in rows.items() if not row.os or target.os in row.os}
     return [
         NodeSpec(
@@ -52,7 +57,7 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
             needs=tuple(need for need in row.needs if need in here),
             environment={
                 **common,
-                **row.environment,
+                **_filled(row.environment, flags),
                 **(provider if row.stage == "fips-provider" else {}),
             },
             data=row.data,

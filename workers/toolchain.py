@@ -36,21 +36,9 @@ DEBIAN_PACKAGES = (
     "perl",
     "pkg-config",
     "patch",
-    "file",
-    "autoconf",
-    "automake",
-    "libtool",
 )
-# Their release does not reach an object's bytes; autoconf's could, where a source comes without its configure script.
-HOST_TOOLS = {
-    "make": "make",
-    "perl": "perl",
-    "pkg-config": "pkg-config",
-    "patch": "patch",
-    "autoreconf": "autoconf",
-    "automake": "automake",
-    "libtoolize": "libtool",
-}
+# Their release does not reach an object's bytes: they only call the compiler, or write the same text.
+HOST_TOOLS = {"make": "make", "perl": "perl", "pkg-config": "pkg-config", "patch": "patch"}
 
 # Names that recipes, or a library's own build that asks for no compiler in particular, may call.
 _LINKS: dict[str, tuple[str, ...]] = {
@@ -120,7 +108,7 @@ def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
     with ThreadPoolExecutor() as pool:
         digests = dict(zip(parts, pool.map(_digest, parts.values()), strict=True))
     wrappers = hashlib.sha256("\n".join([_config("TARGET", "GLIBC"), _wrapper(Path("LLVM"))]).encode()).hexdigest()
-    identity = {"version": version, "autoconf": _autoconf(), "wrappers": wrappers, **digests}
+    identity = {"version": version, "wrappers": wrappers, **digests}
     return Toolchain(prefix, dict(sorted(identity.items())))
 
 
@@ -193,11 +181,6 @@ def _runtime(clang: Path, arch: str) -> dict[str, Path]:
         if not path.is_file():
             raise _missing(name, f"compiler-rt's {name} in {path.parent}")
     return found
-
-
-def _autoconf() -> str:
-    said = subprocess.run(["autoconf", "--version"], capture_output=True, text=True, check=False).stdout
-    return said.split("\n")[0]
 
 
 def _digest(path: Path) -> str:

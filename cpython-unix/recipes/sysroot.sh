@@ -1,3 +1,4 @@
+#!/bin/sh -eu
 # sysroot: headers, start files and libraries to link with for glibc $GLIBC, generated from the ziglang wheel, which
 # carries the headers and the symbol lists of every glibc. The libraries are stubs: they say which symbols there are in
 # which version, and hold no code. Leaves sysroot/usr/{include,lib}.
