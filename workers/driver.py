@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers import sandbox
@@ -22,13 +22,14 @@ from workers.errors import Failure
 from workers.jobserver import Jobserver
 from workers.model import DATA, Target
 from workers.nodes import edits_version
-from workers.objects import LICENCES, extract, files_below, newest_mtime, pack, unpack_source
+from workers.objects import LICENCES, extract, newest_mtime, pack, unpack_source
 from workers.progress import Progress, seconds, size
 from workers.reports.base import Measure
 from workers.reports.build import BuiltNode, Plan, PlannedNode
 from workers.sources.cache import cached_path
 from workers.sources.pins import Pin
 from workers.store import Store, require_space
+from workers.tarball import Entry, entries_below
 from workers.toolchain import Toolchain, prepare
 
 # What a CPython build with objects takes while it runs, measured with some room; libraries take far less.
@@ -195,7 +196,7 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
         )
     _add_licences(shop, node, build, out)
     packed = scratch / "object"
-    pack(out, _members(out), packed, epoch)
+    pack(_entries(out), packed, epoch)
     measure = Measure(wall_s=result.wall_s, cpu_s=result.cpu_s, max_rss_kib=result.max_rss_kib)
     record = shop.store.add(node.key, node.name, packed, measure)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -271,10 +272,10 @@ def _add_licences(shop: Workshop, node: PlannedNode, build: Path, out: Path) -> 
             shutil.copyfile(source, target)
 
 
-def _members(out: Path) -> list[tuple[str, Path]]:
+def _entries(out: Path) -> list[Entry]:
     """The object's members: what lies below the prefix is named from the prefix, all else from DESTDIR."""
     prefix = sandbox.DEPS.lstrip("/") + "/"
-    return [(name.removeprefix(prefix), path) for name, path in files_below(out)]
+    return [replace(entry, path=entry.path.removeprefix(prefix)) for entry in entries_below(out, "")]
 
 
 def _tail(log: Path) -> str:

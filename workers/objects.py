@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import IO, cast
 
 import zstandard
 
 from workers.errors import Failure
+from workers.tarball import Entry, write_to
 
 # Objects are read far more often than written: level 3 packs at the disk's speed. One fixed setting everywhere keeps
 # the bytes the same on every machine.
@@ -18,52 +19,13 @@ _LEVEL = 3
 _THREADS = 1
 
 
-def pack(root: Path, members: Iterable[tuple[str, Path]], out: Path, mtime: int) -> None:
-    """Writes the files `(name in the tar, path on disk)` to `out`: sorted, one mtime, owner 0, no directory entries.
-
-    Symbolic links stay what they are. `root` only names the tree in errors. Raises Failure for sockets and devices.
-    """
+def pack(entries: Iterable[Entry], out: Path, epoch: int) -> None:
+    """Writes the entries to `out`; `epoch`, seconds since 1970, is the time of each member."""
     with (
         out.open("wb") as raw,
         zstandard.ZstdCompressor(level=_LEVEL, threads=_THREADS).stream_writer(raw, closefd=False) as packed,
     ):
-        with tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            for name, path in sorted(members):
-                info = tar.gettarinfo(path, name)
-                if not (info.isreg() or info.issym() or info.islnk()):
-                    raise Failure("store", f"{root.name}: {name} is neither a file nor a link", todo="Mend its recipe.")
-                info.mtime = mtime
-                info.uid = info.gid = 0
-                info.uname = info.gname = "root"
-                info.mode = 0o755 if info.mode & 0o111 else 0o644
-                if info.islnk():  # a hard link inside the tree is packed as a file of its own
-                    info.type = tarfile.REGTYPE
-                    info.size = path.stat().st_size
-                if info.isreg():
-                    with path.open("rb") as stream:
-                        tar.addfile(info, stream)
-                else:
-                    tar.addfile(info)
-
-
-def files_below(root: Path) -> Iterable[tuple[str, Path]]:
-    """All files and links below `root`, as `(relative name, path)`."""
-    for path in root.rglob("*"):
-        if path.is_symlink() or not path.is_dir():
-            yield path.relative_to(root).as_posix(), path
-
-
-def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
-    """Extracts one member as the current user. Raises Failure for a name that leads out of `into`.
-
-    Not `filter=`: Debian 12's Python 3.11.2 does not have it. Not the member's owner: in the sandbox's user namespace a
-    file of an owner without a mapping can't be written.
-    """
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or member.isdev():
-        raise Failure("store", f"a tar has the member {member.name!r}", todo="It leads out of its tree; don't use it.")
-    member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
-    tar.extract(member, into)
+        write_to(cast("IO[bytes]", packed), entries, epoch=epoch)
 
 
 LICENCES = "licences"

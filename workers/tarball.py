@@ -120,8 +120,8 @@ def _header(entry: Entry, epoch: int) -> tarfile.TarInfo:
     return info
 
 
-def write_tar(path: Path, entries: Iterable[Entry], *, epoch: int, first: str | None = None) -> Written:
-    """Writes the entries, sorted by path with `first` before all others, by way of a temporary name.
+def write_to(stream: IO[bytes], entries: Iterable[Entry], *, epoch: int, first: str | None = None) -> int:
+    """Writes the entries as a tar to a stream, sorted by path with `first` before all others; returns how many.
 
     epoch: seconds since 1970 that every member gets as its time. Raises Failure when two entries have one path, or
     when `first` is not among them.
@@ -136,23 +136,28 @@ def write_tar(path: Path, entries: Iterable[Entry], *, epoch: int, first: str | 
     if first is not None and first not in by_path:
         raise Failure("tarball", f"{first}, which must come first, is not there", todo="This is a mistake in pymint.")
     order = sorted(by_path, key=lambda name: (name != first, name.encode()))
+    with tarfile.open(
+        fileobj=cast("Any", stream), mode="w|", format=tarfile.PAX_FORMAT, bufsize=_CHUNK, encoding="utf-8"
+    ) as tar:
+        for name in order:
+            _add(tar, by_path[name], epoch)
+    return len(order)
 
+
+def write_tar(path: Path, entries: Iterable[Entry], *, epoch: int, first: str | None = None) -> Written:
+    """Writes the entries to a file as `write_to` does, by way of a temporary name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as stream:
             hashing = _Hashing(stream)
-            with tarfile.open(
-                fileobj=cast("Any", hashing), mode="w|", format=tarfile.PAX_FORMAT, bufsize=_CHUNK, encoding="utf-8"
-            ) as tar:
-                for name in order:
-                    _add(tar, by_path[name], epoch)
+            members = write_to(cast("IO[bytes]", hashing), entries, epoch=epoch, first=first)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return Written(hashing.hash.hexdigest(), hashing.size, len(order))
+    return Written(hashing.hash.hexdigest(), hashing.size, members)
 
 
 def _add(tar: tarfile.TarFile, entry: Entry, epoch: int) -> None:

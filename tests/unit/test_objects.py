@@ -12,7 +12,8 @@ import zstandard
 
 from workers.errors import Failure
 from workers.jobserver import Jobserver
-from workers.objects import extract, files_below, newest_mtime, pack, unpack_source
+from workers.objects import extract, newest_mtime, pack, unpack_source
+from workers.tarball import entries_below
 
 
 def _tree(root: Path) -> Path:
@@ -28,14 +29,14 @@ def _tree(root: Path) -> Path:
 def test_equal_trees_are_equal_bytes(tmp_path: Path) -> None:
     first, second = _tree(tmp_path / "one"), _tree(tmp_path / "two")
     os.utime(second / "lib" / "libz.a", (1, 1))
-    pack(first, files_below(first), tmp_path / "1", 1000)
-    pack(second, reversed(list(files_below(second))), tmp_path / "2", 1000)
+    pack(entries_below(first, ""), tmp_path / "1", 1000)
+    pack(reversed(list(entries_below(second, ""))), tmp_path / "2", 1000)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_a_tree_comes_back_with_links_and_modes(tmp_path: Path) -> None:
     tree = _tree(tmp_path / "tree")
-    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    pack(entries_below(tree, ""), tmp_path / "object", 1000)
     extract(tmp_path / "object", tmp_path / "back")
     assert (tmp_path / "back" / "lib" / "libz.so").readlink() == Path("libz.a")
     assert os.access(tmp_path / "back" / "bin" / "tool", os.X_OK)
@@ -44,7 +45,7 @@ def test_a_tree_comes_back_with_links_and_modes(tmp_path: Path) -> None:
 
 def test_two_objects_with_the_same_file_are_refused(tmp_path: Path) -> None:
     tree = _tree(tmp_path / "tree")
-    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    pack(entries_below(tree, ""), tmp_path / "object", 1000)
     extract(tmp_path / "object", tmp_path / "deps")
     with pytest.raises(Failure, match="both bring"):
         extract(tmp_path / "object", tmp_path / "deps")
@@ -54,7 +55,7 @@ def test_licences_can_be_left_out(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "licences" / "zlib").mkdir(parents=True)
     (tree / "licences" / "zlib" / "LICENSE").write_text("do what you like")
-    pack(tree, files_below(tree), tmp_path / "object", 1000)
+    pack(entries_below(tree, ""), tmp_path / "object", 1000)
     extract(tmp_path / "object", tmp_path / "deps", licences=False)
     assert not (tmp_path / "deps" / "licences").exists()
 
