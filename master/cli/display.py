@@ -19,10 +19,17 @@ from workers.progress import seconds
 MARKS = {SUCCESS: ("✓", "green"), WARNINGS: ("!", "yellow"), FAILURE: ("✗", "red"), SKIPPED: ("-", "bright_black")}
 LINES_SHOWN = 6
 SILENCE_S = 120.0
+# Steps whose output matters only when they fail: what git says of itself.
+WORDY = ("checkout",)
 
 
 def mark(result: int) -> tuple[str, str]:
     return MARKS.get(result, ("✗", "red"))
+
+
+def took(value: float) -> str:
+    """Buildbot counts whole seconds."""
+    return f"{value:.0f} s" if value < 10 else seconds(value)
 
 
 def summary(step: Step) -> str:
@@ -49,6 +56,7 @@ class Plain:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._ended: set[int] = set()
+        self._held: dict[int, list[str]] = {}
         self._spoke = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -59,12 +67,20 @@ class Plain:
         for step in steps:
             if step.result is not None and step.id not in self._ended:
                 self._ended.add(step.id)
-                took = seconds(step.seconds(time.time()))
-                self.say(f"{mark(step.result)[0]} {step.name}: {summary(step) or 'done'} ({took})")
+                self._tell(step, step.result)
             elif step.running and time.monotonic() - self._spoke > SILENCE_S:
-                self.say(f"  {step.name}: {summary(step) or 'at it'}, {seconds(step.seconds(time.time()))} so far")
+                self.say(f"  {step.name}: {summary(step) or 'at it'}, {took(step.seconds(time.time()))} so far")
+
+    def _tell(self, step: Step, result: int) -> None:
+        if result not in (SUCCESS, WARNINGS):
+            for line in self._held.get(step.id, []):
+                self.say(f"  {step.name} | {line}")
+        self.say(f"{mark(result)[0]} {step.name}: {summary(step) or 'done'} ({took(step.seconds(time.time()))})")
 
     def lines(self, step: Step, lines: Sequence[str]) -> None:
+        if step.name in WORDY:
+            self._held.setdefault(step.id, []).extend(lines)
+            return
         for line in lines:
             self.say(f"  {step.name} | {line}")
 
@@ -108,8 +124,8 @@ class LiveSteps:
             if step.started is None:
                 continue
             symbol: RenderableType = self._spinner if step.result is None else Text(*mark(step.result))
-            took = Text(seconds(step.seconds(now)), "bright_black")
-            table.add_row(symbol, Text(step.name), Text(summary(step)), took)
+            time_taken = Text(took(step.seconds(now)), "bright_black")
+            table.add_row(symbol, Text(step.name), Text(summary(step)), time_taken)
         return Group(table, *self._tail())
 
     def _tail(self) -> list[Text]:

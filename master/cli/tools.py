@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LLVM = "22"
+from workers.toolchain import MAJOR, SYSTEM_LLVM
+
 RUNTIME = "compiler-rt"
+LLVM = Path(os.environ.get("PYMINT_LLVM") or SYSTEM_LLVM) / "bin"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ BUILD_TOOLS = (
     Tool("perl", ("perl", "-MIPC::Cmd", "-MTime::Piece", "-e", "print $^V"), "perl", "configures OpenSSL"),
     Tool("xz", ("xz", "--version"), "xz-utils", "unpacks sources"),
     Tool("patch", ("patch", "--version"), "patch", "applies what distributions changed in a source"),
-    Tool("clang", (f"clang-{LLVM}", "--version"), f"clang-{LLVM}", "compiles"),
-    Tool("lld", (f"ld.lld-{LLVM}", "--version"), f"lld-{LLVM}", "links, with LTO"),
-    Tool("llvm-profdata", (f"llvm-profdata-{LLVM}", "--version"), f"llvm-{LLVM}", "merges the profiles of PGO"),
-    Tool(RUNTIME, (f"clang-{LLVM}",), f"libclang-rt-{LLVM}-dev", "writes the profiles of PGO"),
+    Tool("pkg-config", ("pkg-config", "--version"), "pkg-config", "finds the libraries that CPython is built with"),
+    Tool("unshare", ("unshare", "--version"), "util-linux", "keeps recipes off the network and in fixed paths"),
+    Tool("clang", (f"{LLVM}/clang", "--version"), f"clang-{MAJOR}", "compiles"),
+    Tool("lld", (f"{LLVM}/ld.lld", "--version"), f"lld-{MAJOR}", "links, with LTO"),
+    Tool("llvm-profdata", (f"{LLVM}/llvm-profdata", "--version"), f"llvm-{MAJOR}", "merges the profiles of PGO"),
+    Tool(RUNTIME, (f"{LLVM}/clang",), f"libclang-rt-{MAJOR}-dev", "writes the profiles of PGO"),
 )
 TEST_TOOLS = (
     Tool("shellcheck", ("shellcheck", "--version"), "shellcheck", "checks the recipes"),

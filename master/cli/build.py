@@ -1,0 +1,192 @@
+"""`./mint build`, `follow` and `stop`: from one cell and a commit to an archive, through the farm."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from master import settings as farm_settings
+from master.cli import commit, daemons, packages
+from master.cli.context import CHECKOUT, Farm, this_farm
+from master.cli.display import display_for
+from master.cli.fitness import machine_verdicts
+from master.cli.follow import Follower
+from master.cli.rest import SUCCESS, WARNINGS, Rest
+from master.cli.starting import bring_up
+from master.cli.tools import BUILD_TOOLS
+from master.cli.views import Build, builder_names, properties_of, result_name, steps_of
+from master.store import Store
+from workers.errors import Failure
+from workers.model import Cell
+from workers.progress import seconds, size
+
+DETACHED = 130  # what a shell gives for a command that Ctrl-C ended
+SCHEDULER = "forceschedulers/force-cell"
+
+
+@click.command()
+@click.option("--python", "version", default="3.13", show_default=True, help="The version: 3.10 to 3.14.")
+@click.option("--target", default="native", show_default=True, help="The target; native is this machine's own.")
+@click.option("--variant", default="pgo+lto", show_default=True, help="pgo+lto, freethreaded+pgo+lto, noopt or debug.")
+@click.option("--rev", default="HEAD", show_default=True, help="The commit to build: any name git has for it.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False, resolve_path=True), help="Also copy the archive there."
+)
+def build(version: str, target: str, variant: str, rev: str, output: Path | None) -> None:
+    """Builds one CPython, validates it, proves its FIPS mode, and says where it is."""
+    began = time.monotonic()
+    farm = this_farm()
+    cell = _cell(farm, version, target, variant)
+    sha = commit.resolve(CHECKOUT, rev)
+    if changed := commit.uncommitted(CHECKOUT):
+        click.echo(commit.warning_about(changed, rev, sha), err=True)
+    require_fit(farm)
+    rest = bring_up(farm, click.echo)
+    click.echo(f"{cell.builder_name} of commit {sha[:12]}")
+    result = follow_request(farm, rest, request_build(rest, cell, sha), began, output)
+    sys.exit(result)
+
+
+@click.command()
+@click.argument("build", type=int)
+def follow(build: int) -> None:
+    """Follows a build that is running; BUILD is the number that `./mint status` shows."""
+    farm = this_farm()
+    rest = running_master(farm)
+    row = rest.rows("builds", f"builds/{build}")[0]
+    sys.exit(follow_request(farm, rest, row["buildrequestid"], time.monotonic(), None))
+
+
+@click.command()
+@click.argument("build", type=int, required=False)
+@click.option("--request", type=int, help="A request that still waits, by the number that `./mint status` shows.")
+def stop(build: int | None, request: int | None) -> None:
+    """Stops a build that is running, or takes a waiting request back."""
+    rest = running_master(this_farm())
+    if (build is None) == (request is None):
+        raise click.UsageError("name a BUILD, or a --request")
+    if build is not None:
+        rest.control(f"builds/{build}", "stop", reason="./mint stop")
+        click.echo(f"build {build} is being stopped")
+    else:
+        rest.control(f"buildrequests/{request}", "cancel", reason="./mint stop")
+        click.echo(f"request {request} is taken back")
+
+
+def _cell(farm: Farm, version: str, target: str, variant: str) -> Cell:
+    """The cell of these names. Raises Failure for a name that does not exist and for a target that has no worker."""
+    if target == "native":
+        native = farm_settings.native_target()
+        if native is None:
+            known = ", ".join(farm.matrix.targets)
+            raise Failure(
+                "build", "this machine's own kind is not one of the targets", todo=f"Name one: --target {known}."
+            )
+        target = native
+    cell = farm.matrix.cell(version, target, variant)
+    if cell not in farm_settings.worked_cells(farm.settings, farm.matrix):
+        have = sorted({t for worker in farm_settings.workers_of(farm.settings) for t in worker.targets})
+        raise Failure(
+            "build",
+            f"{cell.builder_name} waits for a worker: none builds {target}",
+            wanted=f"a worker with {target} among its targets",
+            found=f"workers for {', '.join(have) or 'nothing'}",
+            todo=f"Add it to {farm.home.settings_file} as [[workers]]; see docs/operating.md.",
+        )
+    return cell
+
+
+def require_fit(farm: Farm) -> None:
+    """Installs what is missing where this user may. Raises Failure for the first thing that would end the build."""
+    if farm_settings.local_worker(farm.settings) is None:
+        return
+    packages.require(BUILD_TOOLS)
+    for verdict in machine_verdicts(farm.home):
+        if verdict.level == "bad":
+            raise Failure("machine", f"{verdict.name}: {verdict.found}", todo=verdict.todo)
+        if verdict.level == "warn":
+            click.echo(f"warning: {verdict.name}: {verdict.found}. {verdict.todo}", err=True)
+
+
+def running_master(farm: Farm) -> Rest:
+    if daemons.master_daemon(farm.home).running() is None:
+        raise Failure("master", "the farm is not running", todo="Start it: ./mint up")
+    return Rest(farm.api)
+
+
+def request_build(rest: Rest, cell: Cell, sha: str) -> int:
+    """Asks for the build as the form on the page does; returns the request's number."""
+    answer = rest.control(SCHEDULER, "force", builderNames=[cell.builder_name], revision=sha, reason="./mint build")
+    return int(next(iter(answer[1].values())))
+
+
+def follow_request(farm: Farm, rest: Rest, request: int, began: float, output: Path | None) -> int:
+    """Follows to the end and says how it ended; 0 for a good end. Ctrl-C leaves the build running."""
+    console = Console(highlight=False)
+    display = display_for(console)
+    follower = Follower(farm, rest, request, display)
+    try:
+        result = follower.run()
+    except KeyboardInterrupt:
+        display.close()
+        click.echo(detached(follower.build, request, farm.page))
+        return DETACHED
+    finally:
+        display.close()
+    took = seconds(time.monotonic() - began)
+    if result not in (SUCCESS, WARNINGS) or follower.build is None:
+        tell_failure(rest, follower.build, result, farm.page, took)
+        return 1
+    tell_success(farm, rest, follower.build, took, output)
+    return 0
+
+
+def detached(build: Build | None, request: int, page: str) -> str:
+    if build is None:
+        return f"\nDetached; the request waits for its turn at {page}\n  stop it: ./mint stop --request {request}"
+    return (
+        f"\nDetached; the build goes on at {build.page(page)}\n"
+        f"  follow it: ./mint follow {build.id}\n  stop it:   ./mint stop {build.id}"
+    )
+
+
+def tell_failure(rest: Rest, build: Build | None, result: int, page: str, took: str) -> None:
+    """The problem as the step that failed tells it, whole."""
+    if build is None:
+        click.echo(f"The request ended as {result_name(result)} without a build.", err=True)
+        return
+    for step in steps_of(rest, build):
+        if step.result in (None, SUCCESS, WARNINGS):
+            continue
+        logs = {row["slug"]: row["logid"] for row in rest.rows("logs", f"steps/{step.id}/logs")}
+        for name in ("problem", "err_text"):
+            if name in logs:
+                chunks = rest.rows("logchunks", f"logs/{logs[name]}/contents")
+                click.echo("".join(chunk["content"] for chunk in chunks).rstrip(), err=True)
+    click.echo(f"The build ended as {result_name(result)} after {took}: {build.page(page)}", err=True)
+
+
+def tell_success(farm: Farm, rest: Rest, build: Build, took: str, output: Path | None) -> None:
+    said = properties_of(rest, build.id)
+    stored = Store(farm_settings.store_path(farm.settings, farm.home)).path_of(said["archive_sha256"])
+    builder = builder_names(rest)[build.builder_id]
+    click.echo(f"\n{said['archive_name']}  (built in {took})")
+    lines = {
+        "archive": f"{stored}  ({size(int(said['archive_size']))})",
+        "sha256": said["archive_sha256"],
+        "FIPS": said.get("provider", ""),
+        "reports": f"{farm.page}archives/{builder}/{build.number}/",
+        "page": build.page(farm.page),
+    }
+    for name, value in lines.items():
+        click.echo(f"  {name:<8} {value}")
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stored, output / said["archive_name"])
+        click.echo(f"  {'copied':<8} {output / said['archive_name']}")
+    click.echo("The farm stays up for the next build; `./mint down` ends it.")
