@@ -41,7 +41,7 @@ class Home:
 
     @property
     def worker_state(self) -> Path:
-        """The local worker's objects, locks and temporary files (`--state`); not below `worker`, which Buildbot tidies."""
+        """The local worker's objects, locks, temporary files (`--state`). Not below `worker`, which Buildbot tidies."""
         return self.root / "state"
 
     @property
@@ -55,7 +55,7 @@ class Home:
 
     @property
     def gitconfig(self) -> Path:
-        """Read by every git that master and worker start: the user's own settings, and the repository marked as safe."""
+        """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"
 
 

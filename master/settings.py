@@ -1,4 +1,4 @@
-"""The operator's settings: one optional TOML file, `settings.toml` in MINT_HOME. Everything has a default that works."""
+"""The operator's settings: one optional TOML file, `settings.toml` in MINT_HOME. Every default works."""
 
 from __future__ import annotations
 
@@ -65,26 +65,26 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pinned sources may come from (docs/operating.md). `mirrors`: URL prefixes; `offline`: a directory."""
+    """Where pinned sources may come from: the options of workers/sources/settings.py, for every worker."""
 
     mirrors: list[str] = field(default_factory=list)
     offline: str | None = None
-    distribution: bool = True
+    distro: bool = True
     upstream: bool = True
 
 
 @dataclass(frozen=True)
 class Fips:
-    """How the FIPS provider is built. `require`: fail instead of building a provider that is not CMVP-validated."""
+    """How the FIPS provider is built. `require_validated`: a plan with a provider that is not CMVP-validated fails."""
 
     procedure: Literal["toolchain", "policy"] = "toolchain"
     slh_dsa: bool = True
-    require: str | None = None
+    require_validated: bool = False
 
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Where archives are kept; a path relative to MINT_HOME or absolute. `max_archive_mb`: larger uploads are refused."""
+    """Where archives are kept: a path, relative to MINT_HOME or absolute. Larger ones than `max_archive_mb` are refused."""
 
     path: str = "store"
     max_archive_mb: int = 2000

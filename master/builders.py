@@ -1,0 +1,121 @@
+"""A builder for each cell that has a worker, the farm's fan-out, and the projects that group them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from buildbot.plugins import util
+from buildbot.process.factory import BuildFactory
+
+from master.forms import FARM
+from master.record import Keeper
+from master.schedulers import CHOSEN_CELLS
+from master.settings import Settings, WorkerSettings
+from steps import stages
+from steps.checkout import Checkout
+from steps.fan_out import FanOut
+from steps.handover import Record, Upload
+from steps.program import Limits
+from workers.model import Cell, Version
+
+# The farm's fan-out only waits, so it runs in the master and takes no worker from the cells that it waits for.
+FARM_WORKER = "farm"
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the steps need to know of the master: repository, where uploads go, who keeps them, the page's address."""
+
+    repository: str
+    incoming: str
+    keeper: Keeper
+    page_url: str
+
+
+def source_options(settings: Settings) -> list[str]:
+    """The options of `plan` and `sources` that say where sources may come from."""
+    chosen = settings.sources
+    options = [f"--mirror={mirror}" for mirror in chosen.mirrors]
+    if chosen.offline:
+        options.append(f"--offline={chosen.offline}")
+    options += [] if chosen.distro else ["--no-distro"]
+    options += [] if chosen.upstream else ["--no-upstream"]
+    return options
+
+
+def fips_options(settings: Settings) -> list[str]:
+    """The options of `plan` that say how the FIPS provider is built."""
+    options = [f"--fips-procedure={settings.fips.procedure}"]
+    options += [] if settings.fips.slh_dsa else ["--no-slh-dsa"]
+    return options
+
+
+def cell_factory(settings: Settings, places: Places) -> BuildFactory:
+    """The stages of docs/architecture.md, in that order and with those names."""
+    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    sources = source_options(settings)
+    jobs = [f"--jobs={settings.build.jobs}"] if settings.build.jobs else []
+    steps: list[Any] = [
+        Checkout(repourl=places.repository),
+        stages.Plan([*sources, *fips_options(settings)], limits, require_validated=settings.fips.require_validated),
+        stages.Sources(sources, limits),
+        stages.Dependencies(jobs, limits),
+        stages.Openssl(jobs, limits),
+        stages.FipsProvider(jobs, limits),
+        stages.Cpython(jobs, limits),
+        stages.Package([], limits),
+        stages.Validate([], limits),
+        stages.ProveFips([], limits),
+        stages.Archive([], limits),
+        Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
+        Record(places.incoming, places.keeper, places.page_url),
+    ]
+    return BuildFactory(steps)
+
+
+def cell_builder(cell: Cell, workers: Sequence[WorkerSettings], settings: Settings, places: Places) -> Any:
+    return util.BuilderConfig(
+        name=cell.builder_name,
+        workernames=[worker.name for worker in workers if cell.target.triple in worker.targets],
+        factory=cell_factory(settings, places),
+        tags=[cell.target.triple, cell.version.minor, cell.variant.slug],
+        properties={
+            "version": cell.version.minor,
+            "target": cell.target.triple,
+            "variant": cell.variant.name,
+        },
+        project=project_of(cell.version),
+        description=f"CPython {cell.version.minor} for {cell.target.triple}, {cell.variant.name}",
+        # Two requests of one commit with different options are two builds, and every commit gets its own.
+        collapseRequests=False,
+    )
+
+
+def farm_builder(cells: Sequence[Cell], repository: str) -> Any:
+    names = [cell.builder_name for cell in cells]
+    return util.BuilderConfig(
+        name=FARM,
+        workernames=[FARM_WORKER],
+        factory=BuildFactory([FanOut(CHOSEN_CELLS, repository, names)]),
+        tags=["farm"],
+        description="Builds any choice of cells of one commit in one go",
+        collapseRequests=False,
+    )
+
+
+def project_of(version: Version) -> str:
+    return f"cpython-{version.minor}"
+
+
+def projects_of(versions: Mapping[str, Version], waiting: Sequence[Cell]) -> list[Any]:
+    """One a version. Its description names the cells that wait for a worker: no builder, so nothing queues them."""
+    found = []
+    for version in versions.values():
+        names = [cell.builder_name for cell in waiting if cell.version == version]
+        text = f"Waiting for a worker: {', '.join(names)}" if names else "Every cell has a worker"
+        found.append(
+            util.Project(name=project_of(version), slug=project_of(version).replace(".", "-"), description=text)
+        )
+    return found

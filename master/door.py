@@ -1,0 +1,63 @@
+"""What stands before every page: requests that another web page in the operator's browser sent are turned away.
+
+Buildbot checks the Origin of control requests. Not checked by it, and so here: the Host (a foreign name that was made
+to point at this machine would read all pages as its own), and the Origin of the websocket and of everything else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from buildbot.util.service import BuildbotService
+from twisted.web import resource
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def origins_of(page_url: str, port: int) -> list[str]:
+    """The addresses by which the page is known to browsers: its own, and this machine's."""
+    parts = urlsplit(page_url)
+    own = f"{parts.scheme}://{parts.netloc}"
+    return list(dict.fromkeys([own, *(f"http://{host}:{port}" for host in LOOPBACK)]))
+
+
+def admitted(origins: list[str], host: str | None, origin: str | None) -> bool:
+    """Whether a request with these headers comes from one of the page's own addresses. Programs send no Origin."""
+    names = {urlsplit(known).netloc.lower() for known in origins}
+    if host is None or host.lower() not in names:
+        return False
+    return origin is None or origin.lower() in origins
+
+
+class _Refusal(resource.Resource):
+    isLeaf = True
+
+    def render(self, request: Any) -> bytes:
+        request.setResponseCode(403)
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        return (
+            b"This address is not one by which this farm is known, or another web page sent this request.\n"
+            b"Set [web] url in settings.toml to the address that people use.\n"
+        )
+
+
+class Door(BuildbotService):  # type: ignore[misc]
+    """Puts `children` below the web server's root, and the check before it. Kept over reconfigurations."""
+
+    name = "door"
+
+    def reconfigService(self, origins: list[str], children: dict[str, Any]) -> Any:
+        root = self.master.www.apps.get("base").resource
+        for path, child in children.items():
+            root.putChild(path.encode(), child)
+        plain = type(root).getChildWithDefault
+
+        def checked(path: bytes, request: Any) -> Any:
+            host, origin = request.getHeader("host"), request.getHeader("origin")
+            if not admitted(origins, host, origin):
+                return _Refusal()
+            return plain(root, path, request)
+
+        root.getChildWithDefault = checked
+        return super().reconfigService()

@@ -1,0 +1,75 @@
+"""A bare mirror of the configured repository, in which the forms look commits up without blocking the master."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from buildbot.util.runprocess import run_process
+
+from steps.checkout import COMMIT
+from workers.errors import Failure
+
+
+class Mirror:
+    """`path`: the bare repository, made on first use. `url`: where it fetches from."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self.url = url
+
+    async def _git(self, reactor: Any, *arguments: str) -> tuple[int, str, str]:
+        # A fetch over a network may take its time; a person waits at the form, so not for ever.
+        code, out, err = await run_process(
+            reactor, ["git", *arguments], workdir=str(self.path.parent), collect_stdout=True, collect_stderr=True,
+            runtime_timeout=60, io_timeout=60,
+        )  # fmt: skip
+        return code, out.decode("utf-8", "replace").strip(), err.decode("utf-8", "replace").strip()
+
+    async def _in(self, reactor: Any, *arguments: str) -> tuple[int, str, str]:
+        return await self._git(reactor, "-C", str(self.path), *arguments)
+
+    async def _fetch(self, reactor: Any) -> None:
+        if not (self.path / "HEAD").exists():
+            await self._git(reactor, "init", "--quiet", "--bare", str(self.path))
+        code, _, err = await self._in(
+            reactor, "fetch", "--quiet", "--prune", "--no-tags", self.url, "+refs/heads/*:refs/heads/*"
+        )
+        if code:
+            raise Failure(
+                "repository", f"{self.url} could not be fetched", found=err[-500:] or f"git ended with {code}",
+                todo="See [repository] url in settings.toml.",
+            )  # fmt: skip
+
+    async def resolve(self, reactor: Any, revision: str, branch: str) -> tuple[str, str]:
+        """The full commit and a branch that has it: `branch` itself wherever it can be.
+
+        An empty revision is the head of `branch`. Raises Failure when the repository has no such commit or branch.
+        """
+        known = revision and COMMIT.match(revision) and await self._branch_of(reactor, revision, branch)
+        if known:
+            return revision, known
+        await self._fetch(reactor)
+        if not revision:
+            name = f"refs/heads/{branch}^{{commit}}"
+            code, head, _ = await self._in(reactor, "rev-parse", "--verify", "--quiet", name)
+            if code:
+                raise Failure("repository", f"{self.url} has no branch {branch}", todo="See [repository] branch.")
+            return head, branch
+        found = await self._branch_of(reactor, revision, branch)
+        if not found:
+            raise Failure(
+                "repository",
+                f"no branch of {self.url} has the commit {revision}",
+                todo="Commit or push it to a branch.",
+            )
+        return revision, found
+
+    async def _branch_of(self, reactor: Any, commit: str, preferred: str) -> str | None:
+        if not (self.path / "HEAD").exists():
+            return None
+        code, out, _ = await self._in(
+            reactor, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"
+        )
+        branches = out.splitlines() if code == 0 else []
+        return preferred if preferred in branches else next(iter(branches), None)

@@ -1,0 +1,250 @@
+"""Archives and reports by digest, and an index that says which build of which cell made them.
+
+    sha256/ab/<digest>                         the bytes, read-only
+    index/<commit>/<builder>/<number>.json     an ArchiveRecord
+
+Both are create-only: what is there is never written again, and a file appears under its name only when it is whole.
+Names that come from outside never become paths: digests, commits, builders and numbers are checked first.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from master.home import write_file
+from workers.errors import Failure
+from workers.reports.base import decode, encode
+from workers.reports.build import CellName, ChosenPin, ProviderFacts
+
+DIGEST = re.compile(r"\A[0-9a-f]{64}\Z")
+COMMIT = re.compile(r"\A[0-9a-f]{40}\Z")
+BUILDER = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
+BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in the store. `name`: what users call it; size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ArchiveRecord:
+    """One archive, where it came from and what was found of it. Times in seconds since 1970, UTC."""
+
+    schema: Literal["pymint/record/1"]
+    cell: CellName
+    builder: str
+    number: int
+    buildid: int
+    worker: str
+    commit: str
+    branch: str
+    recorded_at: int
+    python_version: str
+    archive: Stored
+    tar_sha256: str
+    tar_size: int
+    provider: ProviderFacts
+    pins: list[ChosenPin]
+    reports: list[Stored]
+
+    def files(self) -> list[Stored]:
+        return [self.archive, *self.reports]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How large the store is: records, files, bytes; and what nothing refers to."""
+
+    records: int
+    files: int
+    size: int
+    unreferenced_files: int
+    unreferenced_size: int
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """sha256 and size of a file."""
+    hasher, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            hasher.update(block)
+            size += len(block)
+    return hasher.hexdigest(), size
+
+
+class Store:
+    """The directory. Safe for several threads and processes at once; blocking, so call it from a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._seen: dict[str, tuple[int, int, int]] = {}
+
+    def path_of(self, digest: str) -> Path:
+        """Where a digest's bytes lie. Raises Failure for what is no digest."""
+        if not DIGEST.match(digest):
+            raise Failure("store", f"{digest!r} is no digest", todo="Only hex sha256 names what is stored.")
+        return self.root / "sha256" / digest[:2] / digest
+
+    def put(self, source: Path, name: str) -> Stored:
+        """Copies a file into the store, unless its bytes are there. Raises OSError when the disk is full."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        hasher, size = hashlib.sha256(), 0
+        descriptor, temporary = tempfile.mkstemp(dir=self.root, prefix=".new-")
+        try:
+            with os.fdopen(descriptor, "wb") as target, source.open("rb") as stream:
+                while block := stream.read(BLOCK):
+                    hasher.update(block)
+                    size += len(block)
+                    target.write(block)
+                target.flush()
+                os.fchmod(target.fileno(), 0o444)
+                os.fsync(target.fileno())
+            stored = Stored(name, hasher.hexdigest(), size)
+            self._promote(Path(temporary), stored)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+        return stored
+
+    def put_bytes(self, content: bytes, name: str) -> Stored:
+        with tempfile.NamedTemporaryFile() as stream:
+            stream.write(content)
+            stream.flush()
+            return self.put(Path(stream.name), name)
+
+    def _promote(self, temporary: Path, stored: Stored) -> None:
+        target = self.path_of(stored.sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(temporary, target)  # fails where the name is taken: nothing stored is ever written over
+        except FileExistsError:
+            if digest_of(target) == (stored.sha256, stored.size):
+                return
+            # Bytes that rotted are not what is stored under that name.
+            temporary.replace(target)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):  # a file system without hard links
+                raise
+            temporary.rename(target)
+
+    def checked(self, stored: Stored) -> Path:
+        """The path of a stored file, its digest just computed (once for each state of the file). Raises Failure."""
+        path = self.path_of(stored.sha256)
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise Failure(
+                "store", f"{stored.name} is not in the store any more", wanted=f"sha256 {stored.sha256}",
+                found=str(error), todo="Build that commit again; the record stays.",
+            ) from error  # fmt: skip
+        state = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        if self._seen.get(stored.sha256) != state:
+            found, size = digest_of(path)
+            if found != stored.sha256:
+                raise Failure(
+                    "store", f"{stored.name} is damaged in the store",
+                    wanted=f"sha256 {stored.sha256}, {stored.size} bytes", found=f"sha256 {found}, {size} bytes",
+                    todo=f"Nothing was delivered. Check the disk, delete {path} and build that commit again.",
+                )  # fmt: skip
+            self._seen[stored.sha256] = state
+        return path
+
+    def add(self, record: ArchiveRecord) -> Path:
+        """Writes a record, create-only. Raises Failure when one of that build is there already."""
+        path = self._index(record.commit, record.builder) / f"{int(record.number)}.json"
+        if path.exists():
+            raise Failure(
+                "store", f"build {record.number} of {record.builder} is recorded already for this commit",
+                found=str(path),
+                todo="Build numbers began anew with a new database: bring the old master/state.sqlite back,\n"
+                "or move the store away.",
+            )  # fmt: skip
+        write_file(path, encode(record), 0o444)
+        return path
+
+    def _index(self, commit: str, builder: str) -> Path:
+        if not COMMIT.match(commit) or not BUILDER.match(builder):
+            raise Failure("store", f"{commit!r}, {builder!r}: no names for the index", todo="Nothing was stored.")
+        return self.root / "index" / commit / builder
+
+    def records(self) -> Iterator[ArchiveRecord]:
+        """All records. One that can't be read is passed over: `prune` then drops nothing."""
+        for path in sorted((self.root / "index").glob("*/*/*.json")):
+            yield decode(path.read_bytes(), ArchiveRecord, str(path))
+
+    def find(self, builder: str, number: int) -> ArchiveRecord | None:
+        """The record of a build, whatever its commit."""
+        if not BUILDER.match(builder):
+            return None
+        for path in (self.root / "index").glob(f"*/{builder}/{int(number)}.json"):
+            return decode(path.read_bytes(), ArchiveRecord, str(path))
+        return None
+
+    def _files(self) -> dict[str, Path]:
+        return {path.name: path for path in (self.root / "sha256").glob("*/*") if DIGEST.match(path.name)}
+
+    def _unreferenced(self) -> dict[str, Path]:
+        wanted = {stored.sha256 for record in self.records() for stored in record.files()}
+        return {digest: path for digest, path in self._files().items() if digest not in wanted}
+
+    def usage(self) -> Usage:
+        """Raises Failure when a record can't be read."""
+        files, loose = self._files(), self._unreferenced()
+        return Usage(
+            records=sum(1 for _ in self.records()),
+            files=len(files),
+            size=sum(path.stat().st_size for path in files.values()),
+            unreferenced_files=len(loose),
+            unreferenced_size=sum(path.stat().st_size for path in loose.values()),
+        )
+
+    def prune(self, *, really: bool, keep_builds: int | None = None) -> list[Path]:
+        """What nothing refers to, and with `keep_builds` the records beyond the newest so many of each cell first.
+
+        Without `really` nothing is touched. Returns the paths that are, or would be, deleted. Raises Failure, before
+        anything is deleted, when a record can't be read: what it refers to is not known then.
+        """
+        dropped = self._old_records(keep_builds) if keep_builds is not None else []
+        wanted = {
+            stored.sha256
+            for record in self.records()
+            if self._path_of_record(record) not in dropped
+            for stored in record.files()
+        }
+        loose = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
+        half_written = [path for path in self.root.glob(".new-*") if path.is_file()]
+        if really:
+            for path in [*dropped, *loose, *half_written]:
+                path.unlink(missing_ok=True)
+        return [*dropped, *loose, *half_written]
+
+    def _path_of_record(self, record: ArchiveRecord) -> Path:
+        return self._index(record.commit, record.builder) / f"{record.number}.json"
+
+    def _old_records(self, keep_builds: int) -> list[Path]:
+        by_builder: dict[str, list[ArchiveRecord]] = {}
+        for record in self.records():
+            by_builder.setdefault(record.builder, []).append(record)
+        return [
+            self._path_of_record(record)
+            for records in by_builder.values()
+            for record in sorted(records, key=lambda one: (-one.recorded_at, -one.buildid))[keep_builds:]
+        ]
+
+    def free_space(self) -> int:
+        """Bytes left on the store's file system."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free

@@ -1,0 +1,159 @@
+"""The last steps: what was made goes to the master, which believes only what it has checked itself."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildbot.process.buildstep import BuildStep
+from buildbot.process.results import FAILURE, SUCCESS
+from twisted.internet import threads
+
+from steps.program import REPORT_LIMIT, headline
+from steps.transfer import fetch_file
+from workers.errors import Failure
+from workers.progress import size
+
+ARCHIVE_NAME = re.compile(r"\Acpython-[A-Za-z0-9][A-Za-z0-9._+-]{0,160}\.tar\.zst\Z")
+REPORTS = (
+    "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "archive",
+)  # fmt: skip
+ARCHIVE = "archive.tar.zst"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a build hands over. `directory` on the master holds `archive.tar.zst` and `<report>.json`."""
+
+    directory: Path
+    builder: str
+    number: int
+    buildid: int
+    worker: str
+    version: str
+    target: str
+    variant: str
+    commit: str
+    branch: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of it: names and digests as the master computed them. `links`: title to address below the page."""
+
+    archive: str
+    sha256: str
+    size: int
+    links: dict[str, str]
+
+
+class _Handover(BuildStep):
+    haltOnFailure = True
+    flunkOnFailure = True
+
+    def __init__(self, incoming: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.incoming = incoming
+        self.said: str | None = None
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.incoming) / str(self.build.buildid)
+
+    async def refuse(self, problem: str) -> int:
+        await self.addCompleteLog("problem", problem + "\n")
+        self.said = headline(problem)
+        return FAILURE
+
+    def getResultSummary(self) -> dict[str, str]:
+        return {"step": self.said or str(self.name)}
+
+
+class Upload(_Handover):
+    """Copies the archive and all reports to the master's `incoming/<build id>/`, under names of the master's choice.
+
+    Proves: nothing yet.
+    Leaves: the files, not yet looked at.
+    """
+
+    name = "upload"
+
+    def __init__(self, incoming: str, limit: int, **kwargs: Any) -> None:
+        super().__init__(incoming, **kwargs)
+        self.limit = limit
+
+    async def run(self) -> int:
+        name = str(self.getProperty("archive_name"))
+        if not ARCHIVE_NAME.match(name):
+            return await self.refuse(f"upload: {name!r} is no name for an archive")
+        here = f"../run/{self.build.buildid}"
+        await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
+        wanted = [(f"{here}/reports/{report}.json", f"{report}.json", REPORT_LIMIT) for report in REPORTS]
+        wanted.append((f"{here}/archive/{name}", ARCHIVE, self.limit))
+        for source, destination, limit in wanted:
+            if not await fetch_file(self, source, self.directory / destination, limit):
+                await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
+                failure = Failure(
+                    "upload", f"{source.removeprefix(here + '/')} did not arrive whole",
+                    wanted=f"at most {size(limit)}",
+                    found="a missing file, a larger one, or a full disk on the master",
+                    todo="If it is larger, raise [store] max_archive_mb in settings.toml.",
+                )  # fmt: skip
+                return await self.refuse(str(failure))
+        volume = (self.directory / ARCHIVE).stat().st_size
+        self.said = f"{name}: {size(volume)} received"
+        return SUCCESS
+
+
+class Record(_Handover):
+    """Checks what arrived against what the reports claim, and puts it into the store and the index.
+
+    Proves: the archive's bytes are those that were validated and proven, of this commit and this cell.
+    Leaves: the archive and its reports in the store, create-only; an index record; links on the build's page.
+    """
+
+    name = "record"
+
+    def __init__(self, incoming: str, keep: Callable[[Submission], Recorded], page_url: str, **kwargs: Any) -> None:
+        super().__init__(incoming, **kwargs)
+        self.keep = keep
+        self.page_url = page_url
+
+    async def run(self) -> int:
+        said = self.build.getProperty
+        submission = Submission(
+            directory=self.directory,
+            builder=self.build.builder.name,
+            number=self.build.number,
+            buildid=self.build.buildid,
+            worker=self.build.getWorkerName(),
+            version=said("version"),
+            target=said("target"),
+            variant=said("variant"),
+            commit=said("got_revision"),
+            branch=said("branch"),
+        )
+        try:
+            kept = await threads.deferToThread(self.keep, submission)
+        except Failure as failure:
+            return await self.refuse(str(failure))
+        except OSError as error:
+            return await self.refuse(f"record: the master's store can't be written: {error}")
+        finally:
+            await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
+        for title, address in kept.links.items():
+            await self.addURL(title, self.page_url + address)
+        first = next(iter(kept.links.values()))
+        for name, value in {
+            "archive_name": kept.archive,
+            "archive_sha256": kept.sha256,
+            "archive_size": kept.size,
+            "archive_url": self.page_url + first,
+        }.items():
+            self.setProperty(name, value, "record")
+        self.said = f"{kept.archive}: {size(kept.size)}, sha256 {kept.sha256[:16]}…"
+        return SUCCESS

@@ -1,0 +1,90 @@
+"""Reports as HTML, made on the master from a checked report. Everything in a report is text of a worker: escaped.
+
+Fragments, since Buildbot shows an HTML log inside its own page; `document` makes a page of its own of one.
+"""
+
+from __future__ import annotations
+
+import jinja2
+
+from steps.summaries import of_provider
+from workers.reports.checks import ProveReport, ValidateReport
+
+_ENVIRONMENT = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+
+_SHARED = """
+{% macro table(heads) %}
+<table style="border-collapse:collapse;width:100%">
+<thead><tr>{% for head in heads %}<th style="text-align:left;padding:.3em .8em .3em 0;border-bottom:1px solid #888">
+{{ head }}</th>{% endfor %}</tr></thead><tbody>{{ caller() }}</tbody></table>
+{% endmacro %}
+{% macro cell() %}<td style="vertical-align:top;padding:.3em .8em .3em 0;border-bottom:1px solid #ddd;\
+overflow-wrap:anywhere">{{ caller() }}</td>{% endmacro %}
+{% macro mark(ok) %}<b style="color:{{ '#1a7f37' if ok else '#cf222e' }}">{{ 'held' if ok else 'broken' }}</b>\
+{% endmacro %}
+"""
+
+_VALIDATE = _ENVIRONMENT.from_string(
+    _SHARED
+    + """
+<h4>{{ report.archive }}: {{ 'every rule held' if report.ok else 'refused' }}</h4>
+<p>{{ report.rules | length }} rules, policy {{ report.policy }}.
+{% if report.glibc_floor %}The interpreter needs glibc {{ report.glibc_floor }}.{% endif %}
+{% if report.provider_glibc_floor %} The FIPS module needs glibc {{ report.provider_glibc_floor }}.{% endif %}</p>
+<p><code>tar sha256 {{ report.tar_sha256 }}</code></p>
+{% for rule in rules if rule.findings %}
+<h5 style="color:#cf222e">{{ rule.id }}</h5><p>{{ rule.why }}</p>
+{% call table(['file', 'found', 'wanted']) %}{% for finding in rule.findings %}<tr>
+{% call cell() %}<code>{{ finding.file }}</code>{% endcall %}
+{% call cell() %}{{ finding.found }}{% endcall %}
+{% call cell() %}{{ finding.wanted }}{% endcall %}</tr>{% endfor %}{% endcall %}
+{% endfor %}
+{% call table(['rule', '', 'looked at', 'why']) %}{% for rule in rules %}<tr>
+{% call cell() %}<code>{{ rule.id }}</code>{% endcall %}
+{% call cell() %}{{ mark(not rule.findings) }}{% endcall %}
+{% call cell() %}{{ rule.looked_at }}{% endcall %}
+{% call cell() %}{{ rule.why }}{% endcall %}</tr>{% endfor %}{% endcall %}
+"""
+)
+
+_PROVE = _ENVIRONMENT.from_string(
+    _SHARED
+    + """
+<h4>{{ report.archive }}: {{ 'FIPS mode is proven' if report.ok else 'FIPS mode is not proven' }}</h4>
+<p>Provider: {{ report.provider_name }} {{ provider }}. Loading it costs a process
+{{ '%.0f' | format(1000 * (report.load_cpu_on_s - report.load_cpu_off_s)) }} ms of CPU
+(<code>import hashlib</code>: {{ '%.0f' | format(1000 * report.load_cpu_off_s) }} ms with FIPS off,
+{{ '%.0f' | format(1000 * report.load_cpu_on_s) }} ms on).</p>
+<p><code>provider sha256 {{ report.provider_sha256 }}</code><br><code>tar sha256 {{ report.tar_sha256 }}</code></p>
+{% call table(['check', 'FIPS', 'kind', '', 'wanted', 'found']) %}{% for check in checks %}<tr>
+{% call cell() %}<code>{{ check.id }}</code>{% endcall %}
+{% call cell() %}{{ check.mode }}{% endcall %}
+{% call cell() %}{{ check.kind }}{% endcall %}
+{% call cell() %}{{ mark(check.ok) }}{% endcall %}
+{% call cell() %}{{ check.wanted }}{% endcall %}
+{% call cell() %}{{ check.found }}{% endcall %}</tr>{% endfor %}{% endcall %}
+"""
+)
+
+
+def of_validate(report: ValidateReport) -> str:
+    """The validator's report; broken rules first."""
+    return _VALIDATE.render(report=report, rules=sorted(report.rules, key=lambda rule: not rule.findings))
+
+
+def of_prove(report: ProveReport) -> str:
+    """The proof; failed checks first."""
+    return _PROVE.render(
+        report=report,
+        checks=sorted(report.checks, key=lambda check: check.ok),
+        provider=of_provider(report.provider_version, report.procedure, report.certificate),
+    )
+
+
+def document(title: str, body: str) -> str:
+    """A page of its own around a fragment."""
+    head = _ENVIRONMENT.from_string(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title>'
+        '<body style="font:15px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em">'
+    ).render(title=title)
+    return f"{head}{body}</body></html>\n"

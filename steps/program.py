@@ -1,0 +1,245 @@
+"""The step that all stages share: it runs a worker's program, shows how far it is, and checks the report it leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from buildbot.process import buildstep
+from buildbot.process.remotecommand import RemoteShellCommand
+from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
+from buildbot.steps.worker import CompositeStepMixin
+from twisted.internet import defer
+
+from steps.transfer import read_file
+from workers.errors import Failure
+from workers.progress import EVENT_PREFIX, seconds
+from workers.reports.base import decode
+
+R = TypeVar("R")
+
+# A validation report of a full archive is about 100 kB, a plan about 200 kB.
+REPORT_LIMIT = 16 * 1024 * 1024
+NODE_LOG_LIMIT = 32 * 1024 * 1024
+NODE_LOG = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.log\Z")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """After how many seconds a program is ended: without output, and in all."""
+
+    silent_s: int = 90 * 60
+    stage_s: int = 6 * 3600
+
+
+class ProgramCommand(RemoteShellCommand):
+    """A shell command whose event lines go to `on_event` instead of the log."""
+
+    on_event: Any = None
+
+    def _without_events(self, text: str) -> str:
+        kept = []
+        for line in text.splitlines(keepends=True):
+            if line.startswith(EVENT_PREFIX):
+                self.on_event(line[len(EVENT_PREFIX) :])
+            else:
+                kept.append(line)
+        return "".join(kept)
+
+    def addStdout(self, data: str) -> Any:
+        kept = self._without_events(data)
+        return super().addStdout(kept) if kept else defer.succeed(None)
+
+    def add_stdout_lines(self, data: str, is_flushed: bool) -> Any:
+        kept = self._without_events(data)
+        return super().add_stdout_lines(kept, is_flushed) if kept else defer.succeed(None)
+
+
+def progress_of(event: str) -> tuple[str, int] | None:
+    """What is being worked on and how far it is in percent, from an event's JSON; None when it says neither."""
+    try:
+        said = json.loads(event)
+        if said["event"] != "progress" or not said["total"]:
+            return None
+        return str(said["what"])[:120], max(0, min(100, int(100 * said["done"] / said["total"])))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def failure_in(stderr: str) -> str:
+    """The last Failure in what a program wrote to standard error: a line and the indented ones below it.
+
+    A traceback is returned whole; anything else by its last lines.
+    """
+    lines = stderr.rstrip().splitlines()
+    if "Traceback (most recent call last):" in lines:
+        return "\n".join(lines[len(lines) - 1 - lines[::-1].index("Traceback (most recent call last):") :])
+    start = len(lines) - 1
+    while start > 0 and lines[start].startswith("  "):
+        start -= 1
+    return "\n".join(lines[max(start, 0) :]) if start < len(lines) - 1 else "\n".join(lines[-20:])
+
+
+def headline(problem: str) -> str:
+    """One line that says what went wrong: a Failure's first, a traceback's last."""
+    lines = [line for line in problem.splitlines() if line.strip()]
+    if not lines:
+        return "failed without a word"
+    return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:300]
+
+
+class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep, Generic[R]):
+    """Runs `python -m workers PROGRAM` in the checkout.
+
+    Proves: the program ended well and left a report of the kind that this master knows, and the report says so too.
+    Leaves: the report as build data under the step's name; logs `problem` and one a node that was built.
+    """
+
+    program: ClassVar[str]
+    report: ClassVar[type]
+    report_name: ClassVar[str]
+    haltOnFailure = True
+    flunkOnFailure = True
+    logEnviron = False
+    interruptSignal = "TERM"
+    sigtermTime = 30
+
+    def __init__(self, options: Sequence[str] = (), limits: Limits | None = None, **kwargs: Any) -> None:
+        limits = limits or Limits()
+        kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
+        super().__init__(**kwargs)
+        self.options = list(options)
+        self.at: tuple[str, int] | None = None
+        self.said: str | None = None
+
+    def arguments(self) -> list[str]:
+        """What this stage adds to the program's options."""
+        return []
+
+    def summary(self, report: R) -> str:
+        """One line about what was done."""
+        raise NotImplementedError
+
+    def objection(self, report: R) -> str | None:
+        """Why a report that says that all went well is not accepted, if so."""
+        return None
+
+    async def keep(self, report: R) -> None:
+        """What else is made of the report: properties, logs. Also called with the report of a failure."""
+
+    @property
+    def run_directory(self) -> str:
+        """One a build, so that what a killed worker's program still writes never gets into another build's."""
+        return f"../run/{self.build.buildid}"
+
+    async def run(self) -> int:
+        try:
+            command = await self._command()
+        except Failure as failure:
+            return await self.refuse(str(failure))
+        await self.runCommand(command)
+        if command.interrupted or self.stopped:
+            return CANCELLED
+        done = not command.didFail()
+        data = await read_file(self, f"{self.run_directory}/reports/{self.report_name}.json", REPORT_LIMIT)
+        problem = None if done else self._problem(command)
+        try:
+            report = await self._take(data, done)
+        except Failure as failure:
+            # A program that failed may have had no time for a report: then its own words matter.
+            return await self.refuse(problem or str(failure))
+        if problem is None and not report.ok:
+            problem = f"{self.name}: the program ended well, but its report says that it did not"
+        await self._node_logs(report, failed=problem is not None)
+        await self.keep(report)
+        problem = problem or self.objection(report)
+        if problem is not None:
+            return await self.refuse(getattr(report, "failed", None) or problem)
+        self.said = self.summary(report)
+        return SUCCESS
+
+    async def _command(self) -> ProgramCommand:
+        info = self.worker.info
+        python, state, cache = (info.getProperty(f"pymint_{name}") for name in ("python", "state", "cache"))
+        if not (python and state and cache):
+            raise Failure(
+                "worker", f"{self.worker.workername} does not say where its programs work",
+                wanted="pymint_python, pymint_state and pymint_cache in its info directory",
+                found="none", todo="Start it with workers/service/buildbot.tac of this checkout.",
+            )
+        places = ["--run", self.run_directory, "--state", state.strip(), "--cache", cache.strip()]
+        argv = [python.strip(), "-m", "workers", self.program, *places, *self.arguments(), *self.options]
+        log = await self.addLog("stdio")
+        command = ProgramCommand(
+            self.workdir, argv, env={"PYMINT_EVENTS": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            timeout=self.timeout, maxTime=self.maxTime, sigtermTime=self.sigtermTime, logEnviron=False, usePTY=False,
+            interruptSignal=self.interruptSignal, collectStderr=True, decodeRC={0: SUCCESS},
+        )  # fmt: skip
+        command.on_event = self._event
+        command.useLog(log, True)
+        return command
+
+    def _event(self, text: str) -> None:
+        at = progress_of(text)
+        if at is not None and at != self.at:
+            self.at = at
+            self.updateSummary()
+
+    def _problem(self, command: ProgramCommand) -> str:
+        if self.timed_out:
+            silent = command.remote_failure_reason == "timeout_without_output"
+            limit = self.timeout if silent else self.maxTime
+            return str(
+                Failure(
+                    self.name, f"ended after {seconds(limit or 0)}{' without any output' if silent else ''}",
+                    todo="If that is how long it takes here, raise [build] "
+                    f"{'silent_minutes' if silent else 'stage_minutes'} in settings.toml.",
+                )
+            )  # fmt: skip
+        return failure_in(command.stderr) or f"{self.name}: the program ended with exit code {command.rc}"
+
+    async def _take(self, data: bytes | None, done: bool) -> Any:
+        if data is None:
+            raise Failure(
+                self.name, "the program left no report",
+                wanted=f"reports/{self.report_name}.json", found="no such file",
+                todo="The commit being built and the master's own checkout may differ too much; see the log.",
+            )  # fmt: skip
+        report = decode(data, self.report, f"{self.report_name}.json of {self.worker.workername}")
+        await self.setBuildData(self.name, data, "pymint")
+        return report
+
+    async def _node_logs(self, report: Any, failed: bool) -> None:
+        """One log a node that was built here. After a failure, whatever logs there are: the failed node has one too."""
+        wanted = {f"{node.name}.log" for node in getattr(report, "nodes", []) if getattr(node, "log", None)}
+        if failed and hasattr(report, "nodes"):
+            listed = await self.runGlob(f"{self.build.workdir}/{self.run_directory}/logs/*.log", abandonOnFailure=False)
+            seen = self.build.getProperty("shown_logs", [])
+            wanted |= {path.rpartition("/")[2] for path in listed or []} - set(seen)
+        for name in sorted(wanted):
+            if not NODE_LOG.match(name):
+                continue
+            data = await read_file(self, f"{self.run_directory}/logs/{name}", NODE_LOG_LIMIT, cut=True)
+            if data is not None:
+                await self.addCompleteLog(name.removesuffix(".log"), data.decode("utf-8", "replace"))
+        self.build.setProperty("shown_logs", sorted({*self.build.getProperty("shown_logs", []), *wanted}), "pymint")
+
+    async def refuse(self, problem: str) -> int:
+        """Ends the step as failed, with the problem as a log and its first line as the summary."""
+        await self.addCompleteLog("problem", problem + "\n")
+        self.said = headline(problem)
+        return FAILURE
+
+    def getCurrentSummary(self) -> dict[str, str]:
+        if self.at is None:
+            return {"step": f"{self.name}: running"}
+        what, percent = self.at
+        return {"step": f"{what or self.name}, {percent} %"}
+
+    def getResultSummary(self) -> dict[str, str]:
+        if self.said is not None:
+            return {"step": self.said}
+        return {"step": f"{self.name}: stopped" if self.results == CANCELLED else str(self.name)}

@@ -1,0 +1,96 @@
+"""What a report says in one line. Pure functions, for the build's page and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workers.progress import seconds, size
+from workers.reports.build import (
+    ArchiveReport,
+    NodesReport,
+    PackageReport,
+    Plan,
+    PlanReport,
+    ProviderFacts,
+    SourcesReport,
+)
+from workers.reports.checks import ProveReport, ValidateReport
+
+
+def of_provider(version: str, procedure: str, certificate: str | None) -> str:
+    """What may be said of the FIPS provider; "validated" only with a certificate's number."""
+    status = f"CMVP certificate {certificate}" if certificate else "not CMVP-validated"
+    return f"{version}, procedure {procedure}, {status}"
+
+
+def of_facts(facts: ProviderFacts) -> str:
+    return of_provider(facts.provider_version, facts.procedure, facts.certificate)
+
+
+def releases(plan: Plan) -> dict[str, str]:
+    """Node name to the release of its first source, as in "openssl 3.5.7"."""
+    versions = {pin.source: pin.version for pin in plan.pins}
+    return {node.name: versions[node.sources[0]] for node in plan.nodes if node.sources and node.sources[0] in versions}
+
+
+def of_plan(report: PlanReport) -> str:
+    plan = report.plan
+    stored = sum(node.stored for node in plan.nodes)
+    work = "all of it stored" if plan.archive_stored else f"{len(plan.nodes)} nodes, {stored} of them stored"
+    older = ", ".join(f"{pin.source} {pin.version}, newest is {pin.newest}" for pin in plan.pins if not pin.is_newest)
+    return f"CPython {plan.python_version}: {work}" + (f" (not newest: {older})" if older else "")
+
+
+def of_sources(report: SourcesReport) -> str:
+    fetched = [source for source in report.sources if source.origin != "cache"]
+    took = seconds(report.measure.wall_s)
+    if not fetched:
+        return f"{len(report.sources)} sources: all in the cache, {took}"
+    volume = size(sum(source.size for source in fetched))
+    return f"{len(report.sources)} sources: {len(fetched)} fetched ({volume}), {took}"
+
+
+def of_nodes(report: NodesReport, release: Mapping[str, str]) -> str:
+    """One node by name, several by number: "openssl 3.5.7: from the store, 0.3 s"."""
+    took = seconds(report.measure.wall_s)
+
+    def label(name: str) -> str:
+        return f"{name} {release[name]}" if name in release else name
+
+    built = [node for node in report.nodes if node.origin == "built"]
+    if len(report.nodes) == 1:
+        return f"{label(report.nodes[0].name)}: {'built' if built else 'from the store'}, {took}"
+    if not report.nodes:
+        return f"{report.stage}: not needed, {took}"
+    if not built:
+        return f"{len(report.nodes)} nodes: from the store, {took}"
+    names = ", ".join(label(node.name) for node in built)
+    return f"{names}: built; {len(report.nodes) - len(built)} from the store, {took}"
+
+
+def of_package(report: PackageReport) -> str:
+    origin = "from the store" if report.origin == "store" else "packed"
+    took = seconds(report.measure.wall_s)
+    return f"{report.name}: {size(report.tar_size)}, {report.members} members, {origin}, {took}"
+
+
+def of_validate(report: ValidateReport) -> str:
+    broken = [rule.id for rule in report.rules if rule.findings]
+    if broken:
+        return f"{len(broken)} of {len(report.rules)} rules broken: {', '.join(broken)}"
+    floor = f", needs glibc {report.glibc_floor}" if report.glibc_floor else ""
+    return f"{len(report.rules)} rules held{floor}, {seconds(report.measure.wall_s)}"
+
+
+def of_prove(report: ProveReport) -> str:
+    wrong = [check.id for check in report.checks if not check.ok]
+    if wrong:
+        return f"{len(wrong)} of {len(report.checks)} checks failed: {', '.join(wrong)}"
+    tampered = sum(check.kind == "tamper" for check in report.checks)
+    provider = of_provider(report.provider_version, report.procedure, report.certificate)
+    return f"{len(report.checks)} checks held, {tampered} tamperings refused, provider {provider}"
+
+
+def of_archive(report: ArchiveReport) -> str:
+    origin = "from the store" if report.origin == "store" else "packed"
+    return f"{report.name}: {size(report.size)}, {origin}, {seconds(report.measure.wall_s)}"

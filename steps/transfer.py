@@ -1,0 +1,64 @@
+"""Files from a worker: small ones into memory, large ones to a path on the master. Always with a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.remotetransfer import FileWriter
+from buildbot.worker.protocols.base import FileWriterImpl
+
+# 100 MB over loopback take 2 s with 256 KiB and 14 s with Buildbot's 16 KiB (reference: buildbot.md, 0).
+BLOCK = 512 * 1024
+
+
+class _Memory(FileWriterImpl):
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+
+    def remote_write(self, data: bytes | str) -> None:
+        self.blocks.append(data.encode() if isinstance(data, str) else data)
+
+    def remote_close(self) -> None:
+        pass
+
+
+def _upload(step: Any, source: str, writer: FileWriterImpl, limit: int) -> RemoteCommand:
+    arguments = {
+        "workdir": step.workdir,
+        "workersrc": source,
+        "writer": writer,
+        "maxsize": limit,
+        "blocksize": BLOCK,
+        "keepstamp": False,
+    }
+    return RemoteCommand("uploadFile", arguments)
+
+
+async def read_file(step: Any, path: str, limit: int, *, cut: bool = False) -> bytes | None:
+    """The bytes of a worker's file, relative to the step's workdir; None when it is missing or larger than `limit`.
+
+    With `cut` a larger one is returned by its first `limit` bytes.
+    """
+    memory = _Memory()
+    command = _upload(step, path, memory, limit)
+    await step.runCommand(command)
+    data = b"".join(memory.blocks)
+    if command.rc == 0 or (cut and data):
+        return data
+    return None
+
+
+async def fetch_file(step: Any, path: str, destination: Path, limit: int) -> bool:
+    """Copies a worker's file to the master, whole or not at all. False when it is missing or larger than `limit`."""
+    writer = FileWriter(str(destination), limit, 0o600)
+    try:
+        command = _upload(step, path, writer, limit)
+        await step.runCommand(command)
+    finally:
+        writer.cancel()
+    if command.rc != 0:
+        writer.purge()
+        return False
+    return destination.exists()

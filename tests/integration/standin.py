@@ -1,0 +1,210 @@
+"""Stand-in programs: they write reports of the real schemas in milliseconds, and fail in the way `standin.json` says.
+
+A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
+`standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
+"tamper": true}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import zstandard
+
+from workers.errors import Failure
+from workers.model import ROOT, load_matrix
+from workers.programs.common import Places, failing_plainly, places
+from workers.progress import Progress
+from workers.reports.base import Measure, read_report, write_report
+from workers.reports.build import (
+    STAGES,
+    ArchiveReport,
+    BuiltNode,
+    CellName,
+    ChosenPin,
+    FetchedSource,
+    NodesReport,
+    PackageReport,
+    Plan,
+    PlannedNode,
+    PlanReport,
+    ProviderFacts,
+    SourcesReport,
+    Stage,
+)
+from workers.reports.checks import Check, Finding, ProveReport, RuleResult, ValidateReport
+
+ORDERS: dict[str, Any] = json.loads((ROOT / "standin.json").read_text()) if (ROOT / "standin.json").exists() else {}
+TOOK = Measure(0.3, 0.2, 1000)
+NODES: dict[Stage, list[str]] = {
+    "dependencies": ["zlib", "xz"],
+    "openssl": ["openssl"],
+    "fips-provider": ["fips-provider"],
+    "cpython": ["cpython-3.13"],
+}
+
+
+def obey(name: str, where: Places) -> bool:
+    """Does what the orders say for this program or stage; whether its report is to say ok."""
+    progress = Progress()
+    until = time.monotonic() + ORDERS.get("slow", {}).get(name, 0)
+    while time.monotonic() < until:
+        progress.at(1, 4, name)
+        time.sleep(0.1)
+    progress.line(f"{name}: done by a stand-in")
+    if ORDERS.get("wrong_schema") == name:
+        where.reports.mkdir(parents=True, exist_ok=True)
+        (where.reports / f"{name}.json").write_text('{"schema": "pymint/from-the-future/9", "ok": true}')
+        raise SystemExit(0)
+    return bool(ORDERS.get("fail") != name)
+
+
+def refuse(name: str) -> None:
+    raise Failure(name, "the stand-in was told to fail", wanted="success", found="an order", todo="Change standin.json.")
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--python", "version", required=True)
+@click.option("--target", required=True)
+@click.option("--variant", required=True)
+@click.argument("rest", nargs=-1)
+@places
+@failing_plainly
+def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places: Places) -> None:
+    cell = load_matrix().cell(version, target, variant)
+    ok = obey("plan", places)
+    nodes = [
+        PlannedNode(name, stage, hashlib.sha256(name.encode()).hexdigest(), "", [name], [], {}, [], {}, False)
+        for stage, names in NODES.items()
+        for name in names
+    ]
+    pins = [ChosenPin(node.name, "1.2.3", "0" * 64, "1.2.3") for node in nodes]
+    made = Plan(
+        "pymint/plan/1", CellName(version, target, variant), git("rev-parse", "HEAD"), False,
+        int(git("show", "-s", "--format=%ct")), f"{version}.5", cell.archive_stem(f"{version}.5", "20261123T2015") + ".tar.zst",
+        "1" * 64, False, {"clang": "22"}, ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins, nodes,
+    )  # fmt: skip
+    write_report(made, places.run / "plan.json")
+    write_report(PlanReport("pymint/plan-report/1", ok, made, TOOK), places.reports / "plan.json")
+    if not ok:
+        refuse("plan")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("rest", nargs=-1)
+@places
+@failing_plainly
+def sources(rest: tuple[str, ...], places: Places) -> None:
+    ok = obey("sources", places)
+    fetched = [FetchedSource("zlib", "1.2.3", "0" * 64, 1_500_000, "cache", 0.0)]
+    write_report(SourcesReport("pymint/sources/1", ok, fetched, [], TOOK), places.reports / "sources.json")
+    if not ok:
+        refuse("sources")
+
+
+@click.command()
+@click.option("--stage", type=click.Choice(STAGES), required=True)
+@click.option("--jobs", type=int)
+@places
+@failing_plainly
+def build(stage: Stage, jobs: int | None, places: Places) -> None:
+    ok = obey(stage, places)
+    places.logs.mkdir(parents=True, exist_ok=True)
+    for name in NODES[stage]:
+        (places.logs / f"{name}.log").write_text(f"compiling {name}\n")
+    nodes = [BuiltNode(name, "2" * 64, "3" * 64, 10, "built", TOOK, f"{name}.log") for name in NODES[stage]]
+    report = NodesReport("pymint/nodes/1", ok, stage, nodes if ok else [], TOOK, None if ok else f"{stage}: it broke")
+    write_report(report, places.reports / f"{stage}.json")
+    if not ok:
+        refuse(stage)
+
+
+def _tar(places: Places) -> bytes:
+    return f"a tar of {places.plan().archive_name} of {places.plan().commit}\n".encode() * 1000
+
+
+@click.command()
+@places
+@failing_plainly
+def package(places: Places) -> None:
+    ok = obey("package", places)
+    tar = _tar(places)
+    name = places.plan().archive_name.removesuffix(".zst")
+    (places.run / "package").mkdir(parents=True, exist_ok=True)
+    (places.run / "package" / name).write_bytes(tar)
+    report = PackageReport(
+        "pymint/package/1", ok, name, hashlib.sha256(tar).hexdigest(), len(tar), 12, "built", TOOK
+    )  # fmt: skip
+    write_report(report, places.reports / "package.json")
+    if not ok:
+        refuse("package")
+
+
+@click.command()
+@click.argument("archive", required=False)
+@places
+@failing_plainly
+def validate(archive: str | None, places: Places) -> None:
+    ok = obey("validate", places)
+    tar = _tar(places)
+    findings = [] if ok else [Finding("python/bin/<script>alert(1)</script>", "GLIBC_2.38", "at most GLIBC_2.17")]
+    rules = [RuleResult("elf.glibc-floor", "An archive must start where it is needed.", 3, findings)]
+    report = ValidateReport(
+        "pymint/validate/1", ok, places.plan().archive_name, hashlib.sha256(tar).hexdigest(), "x", rules, "2.17", "2.17", TOOK
+    )  # fmt: skip
+    write_report(report, places.reports / "validate.json")
+    if not ok:
+        refuse("validate")
+
+
+@click.command()
+@click.argument("archive", required=False)
+@places
+@failing_plainly
+def prove(archive: str | None, places: Places) -> None:
+    ok = obey("prove", places)
+    tar = _tar(places)
+    checks = [
+        Check("md5-refused", "on", "negative", ok, "ValueError", "ValueError" if ok else "a digest"),
+        Check("flipped-byte", "tamper", "tamper", True, "refused", "refused"),
+    ]
+    report = ProveReport(
+        "pymint/prove/1", ok, places.plan().archive_name, hashlib.sha256(tar).hexdigest(), "OpenSSL FIPS Provider",
+        "3.5.7", "4" * 64, "toolchain", None, checks, 0.01, 0.11, TOOK,
+    )  # fmt: skip
+    write_report(report, places.reports / "prove.json")
+    if not ok:
+        refuse("prove")
+
+
+@click.command()
+@places
+@failing_plainly
+def archive(places: Places) -> None:
+    ok = obey("archive", places)
+    tar = _tar(places)
+    name = places.plan().archive_name
+    packed = zstandard.ZstdCompressor().compress(tar)
+    said = hashlib.sha256(packed).hexdigest()
+    if ORDERS.get("tamper"):
+        packed = zstandard.ZstdCompressor().compress(tar.replace(b"tar", b"rat"))
+    (places.run / "archive").mkdir(parents=True, exist_ok=True)
+    Path(places.run / "archive" / name).write_bytes(packed)
+    plan = read_report(places.run / "plan.json", Plan)
+    report = ArchiveReport(
+        "pymint/archive/1", ok, name, said, len(packed), hashlib.sha256(tar).hexdigest(), len(tar), "built",
+        plan.provider, TOOK,
+    )  # fmt: skip
+    write_report(report, places.reports / "archive.json")
+    if not ok:
+        refuse("archive")
