@@ -42,8 +42,9 @@ def build(version: str, target: str, variant: str, rev: str, output: Path | None
     began = time.monotonic()
     farm = this_farm()
     cell = _cell(farm, version, target, variant)
-    sha = commit.resolve(CHECKOUT, rev)
-    if changed := commit.uncommitted(CHECKOUT):
+    repository = repository_of(farm)
+    sha = commit.resolve(repository, rev)
+    if changed := commit.uncommitted(repository):
         click.echo(commit.warning_about(changed, rev, sha), err=True)
     require_fit(farm)
     rest = bring_up(farm, click.echo)
@@ -99,6 +100,12 @@ def _cell(farm: Farm, version: str, target: str, variant: str) -> Cell:
             todo=f"Add it to {farm.home.settings_file} as [[workers]]; see docs/operating.md.",
         )
     return cell
+
+
+def repository_of(farm: Farm) -> Path:
+    """Where names of commits are looked up: the configured repository where it lies here, else the checkout."""
+    url = Path(farm_settings.repository_url(farm.settings, farm.home))
+    return url if url.is_dir() else CHECKOUT
 
 
 def require_fit(farm: Farm) -> None:
@@ -186,7 +193,13 @@ def tell_success(farm: Farm, rest: Rest, build: Build, took: str, output: Path |
     for name, value in lines.items():
         click.echo(f"  {name:<8} {value}")
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stored, output / said["archive_name"])
-        click.echo(f"  {'copied':<8} {output / said['archive_name']}")
+        click.echo(f"  {'copied':<8} {copied(stored, output, said['archive_name'])}")
     click.echo("The farm stays up for the next build; `./mint down` ends it.")
+
+
+def copied(stored: Path, output: Path, name: str) -> Path:
+    """Copies under a temporary name first: half a copy never has an archive's name."""
+    output.mkdir(parents=True, exist_ok=True)
+    half = output / f".{name}.half"
+    shutil.copyfile(stored, half)
+    return half.rename(output / name)

@@ -43,7 +43,7 @@ def resolve(checkout: Path, name: str) -> str:
 
 
 def uncommitted(checkout: Path) -> list[str]:
-    """The files that differ from HEAD, new ones included, as git lists them."""
+    """The files that differ from HEAD, new ones included, as git lists them; none of a bare repository."""
     return [line[3:] for line in _git(checkout, "status", "--porcelain").stdout.splitlines()]
 
 

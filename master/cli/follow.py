@@ -96,7 +96,9 @@ class Follower:
             return result if result >= 0 else CANCELLED
         if not self._waiting_said:
             self._waiting_said = True
-            self._display.say("waiting for the worker ...")
+            busy = [build_of(row).id for row in self._rest.rows("builds", "builds", complete="false")]
+            others = f" (it works on build {', '.join(map(str, busy))})" if busy else ""
+            self._display.say(f"waiting for the worker{others} ...")
         return None
 
     def _unreachable(self, silence: Unreachable) -> None:
