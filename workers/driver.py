@@ -27,7 +27,7 @@ from workers.progress import Progress, seconds, size
 from workers.reports.base import Measure
 from workers.reports.build import BuiltNode, Plan, PlannedNode
 from workers.sources.cache import cached_path
-from workers.sources.pins import Pin
+from workers.sources.pins import Pin, pin_of
 from workers.store import Store, require_space
 from workers.tarball import Entry, entries_below
 from workers.toolchain import Toolchain, prepare
@@ -39,7 +39,7 @@ _LOG_TAIL = 25
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and with what nodes are built. pins: every pin by (source, version); data: the folder with `recipes/`."""
+    """Where and with what nodes are built. pins: every pin by source; data: the folder with `recipes/`."""
 
     plan: Plan
     target: Target
@@ -48,7 +48,7 @@ class Workshop:
     cache: Path
     tmp: Path
     logs: Path
-    pins: Mapping[tuple[str, str], Pin]
+    pins: Mapping[str, tuple[Pin, ...]]
     jobserver: Jobserver
     progress: Progress
     data: Path = DATA
@@ -259,7 +259,7 @@ def _add_licences(shop: Workshop, node: PlannedNode, build: Path, out: Path) -> 
     chosen = {pin.source: pin for pin in shop.plan.pins}
     for index, name in enumerate(node.sources):
         top = build / ("source" if index == 0 else name)
-        for text in shop.pins[(name, chosen[name].version)].licence_files:
+        for text in pin_of(shop.pins, name, chosen[name].sha256)[0].licence_files:
             source = top / text
             if not source.is_file():
                 raise Failure(

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from workers.progress import Progress
 from workers.reports.build import BuiltNode, CellName, ChosenPin, Plan
 from workers.sandbox import sandbox_problem
 from workers.sources.cache import cached_path
+from workers.sources.pins import Pin
 from workers.store import Store, sha256_of
 from workers.toolchain import find_toolchain
 
@@ -54,7 +54,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
     """A workshop for recipes given by name, each a node; `needs` says of whom."""
     shops: list[Workshop] = []
 
-    def workshop(recipes: Mapping[str, str], needs: Mapping[str, tuple[str, ...]] | None = None, **more: Any) -> Workshop:
+    def workshop(
+        recipes: Mapping[str, str], needs: Mapping[str, tuple[str, ...]] | None = None, **more: Any
+    ) -> Workshop:
         data, cache = tmp_path / "data", tmp_path / "cache"
         (data / "recipes").mkdir(parents=True, exist_ok=True)
         cache.mkdir(exist_ok=True)
@@ -99,7 +101,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             cache=cache,
             tmp=tmp_path / "tmp",
             logs=tmp_path / "logs",
-            pins={("tiny", "1.0"): SimpleNamespace(licence_files=("LICENSE",))},  # type: ignore[dict-item]
+            pins={"tiny": (Pin("tiny", "1.0", (), pin.sha256, None, (), ("LICENSE",), None, None, None, None),)},
             jobserver=Jobserver(2),
             progress=Progress(io.StringIO(), events=False),
             data=data,
@@ -146,7 +148,9 @@ def test_a_node_sees_what_it_needs_and_not_more(make: Make, tmp_path: Path) -> N
 
 
 def test_the_same_recipe_gives_the_same_bytes_wherever_it_ran(make: Make, tmp_path: Path) -> None:
-    recipe = INSTALL + 'pwd > "$DESTDIR$PREFIX/lib/where"; env | grep -v MAKEFLAGS | sort >> "$DESTDIR$PREFIX/lib/where"\n'
+    recipe = (
+        INSTALL + 'pwd > "$DESTDIR$PREFIX/lib/where"; env | grep -v MAKEFLAGS | sort >> "$DESTDIR$PREFIX/lib/where"\n'
+    )
     shop = make({"one": recipe})
     (first,) = build_nodes(shop, ["one"])
     shop.store.prune(frozenset(), really=True)

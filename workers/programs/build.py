@@ -85,7 +85,7 @@ def _workshop(plan: Plan, places: Places, store: Store, progress: Progress, jobs
         cache=places.cache,
         tmp=tmp,
         logs=places.logs,
-        pins={(name, pin.version): pin for name, pins in load_pins().items() for pin in pins},
+        pins=load_pins(),
         jobserver=Jobserver(jobs),
         progress=progress,
     )

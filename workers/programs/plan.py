@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,7 +15,6 @@ from workers.graph import nodes_of
 from workers.model import DATA, ROOT, Cell, load_matrix
 from workers.nodes import NodeSpec, edits_version
 from workers.plan import (
-    VALIDATED_PROVIDER,
     archive_name,
     digest_of_tree,
     key_of,
@@ -35,7 +34,6 @@ from workers.store import Store
 from workers.toolchain import find_toolchain
 
 PROVIDER_SOURCE = "openssl-fips"
-LIBCRYPTO_SOURCE = "openssl"
 # Debian 11's glibc, the environment that the Security Policy of certificate 4985 documents for x86_64.
 POLICY_FLOOR = "2.31"
 
@@ -65,13 +63,11 @@ def command(
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
     toolchain = find_toolchain()
-    provider_source = _provider_source(places, sources, progress)
-    provider_environment = {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"}
-    specs = _with_source(nodes_of(cell, provider_environment), provider_source)
+    specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
     names = sorted({name for spec in specs for name in spec.sources})
     pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
     provider = provider_facts(
-        pins[provider_source].version,
+        pins[PROVIDER_SOURCE].version,
         fips_procedure,
         target_floor=cell.target.glibc or "",
         environment_floor=POLICY_FLOOR,
@@ -134,26 +130,6 @@ def _digests_of_edits(spec: NodeSpec) -> dict[str, str]:
     return edit_digest_inputs(minor, freethreaded=freethreaded)
 
 
-def _provider_source(places: Places, sources: SourceSettings, progress: Progress) -> str:
-    """The source of the FIPS provider: the validated release where it can be had, else libcrypto's own release."""
-    try:
-        choose([PROVIDER_SOURCE], load_pins(), places.cache, places.state, sources, progress)
-    except Failure:
-        progress.line(
-            f"fips-provider: OpenSSL {VALIDATED_PROVIDER}, whose provider is CMVP-validated, can't be had from any "
-            "configured source; libcrypto's own release is used"
-        )
-        return LIBCRYPTO_SOURCE
-    return PROVIDER_SOURCE
-
-
-def _with_source(specs: list[NodeSpec], provider_source: str) -> list[NodeSpec]:
-    return [
-        replace(spec, sources=tuple(provider_source if name == PROVIDER_SOURCE else name for name in spec.sources))
-        for spec in specs
-    ]
-
-
 def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, provider: ProviderFacts) -> str:
     """The key of the finished archive: its parts, its commit, and the programs that pack, judge and prove it."""
     by_name = {node.name: node for node in nodes}
@@ -178,7 +154,9 @@ def _remember(state: Path, cell: Cell, plan: Plan) -> None:
 def _tell(plan: Plan, progress: Progress) -> None:
     for pin in plan.pins:
         if not pin.is_newest:
-            progress.line(f"{pin.source}: {pin.version} is used; the newest pin is {pin.newest}. {pin.note}".rstrip())
+            progress.line(
+                f"{pin.source}: {pin.version} is used, not {pin.newest}, the first choice. {pin.note}".rstrip()
+            )
     if plan.provider.certificate is None:
         progress.line(
             f"fips-provider: {plan.provider.provider_version}, procedure {plan.provider.procedure}: not CMVP-validated"
