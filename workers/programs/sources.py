@@ -1,0 +1,65 @@
+"""`sources`: gets what the plan's missing nodes are built from into the cache, checked. By hand also without a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from workers.errors import Failure
+from workers.plan import missing, shipped_nodes
+from workers.programs.common import Places, Stopwatch, failing_plainly, places
+from workers.progress import Progress, seconds, size
+from workers.reports.base import write_report
+from workers.reports.build import ChosenPin, FetchedSource, Plan, SourcesReport
+from workers.sources.choose import choose
+from workers.sources.fetch import fetch
+from workers.sources.pins import Pin, load_pins
+from workers.sources.settings import SourceSettings, source_options
+
+
+@click.command("sources")
+@click.option("--only", multiple=True, metavar="NAME", help="Fetch this source; needs no plan. Can be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Fetch every source of sources.toml; needs no plan.")
+@places
+@source_options
+@failing_plainly
+def command(only: tuple[str, ...], everything: bool, places: Places, sources: SourceSettings) -> None:
+    """Fetches the sources that are needed for what the plan found missing."""
+    watch = Stopwatch()
+    progress = Progress()
+    pins = load_pins()
+    if only or everything:
+        wanted = choose(only or list(pins), pins, places.cache, places.state, sources, progress)
+    else:
+        wanted = needed(places.plan())
+    fetched: list[FetchedSource] = []
+    failed: Failure | None = None
+    try:
+        fetched = fetch(wanted, pins, places.cache, places.state, sources, progress)
+    except Failure as failure:
+        failed = failure
+    behind = [pin for pin in wanted if not pin.is_newest]
+    report = SourcesReport("pymint/sources/1", failed is None, fetched, behind, watch.measure())
+    write_report(report, places.reports / "sources.json")
+    _tell(behind, pins, progress)
+    if failed is not None:
+        raise failed
+    count = sum(source.size for source in fetched)
+    progress.line(f"{len(fetched)} sources, {size(count)}, all checked, {seconds(report.measure.wall_s)}")
+
+
+def needed(plan: Plan) -> list[ChosenPin]:
+    """The pins whose files are unpacked for what has to be built; none when the archive is stored."""
+    if plan.archive_stored:
+        return []
+    building = set(missing(plan.nodes, shipped_nodes(plan.nodes)))
+    names = {name for node in plan.nodes if node.name in building for name in node.sources}
+    return [pin for pin in plan.pins if pin.source in names]
+
+
+def _tell(behind: list[ChosenPin], pins: Mapping[str, tuple[Pin, ...]], progress: Progress) -> None:
+    for pin in behind:
+        progress.line(
+            f"{pin.source}: {pin.version} is used, not {pin.newest}, which could not be had. {pin.note}".strip()
+        )

@@ -1,0 +1,303 @@
+"""The distribution's source packages, by its own package client as the machine has it set up, in a state of its own.
+
+The machine's package lists, cache and configuration stay as they are: everything that apt writes goes below the given
+directory. Proxies, credentials, certificates and keys are the machine's. Signatures are checked as the machine's own
+entry for its release demands.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from workers.progress import Progress, seconds
+from workers.sources.meter import Meter
+from workers.sources.outcome import Missed, Wrong, full_disk, without_urls
+from workers.sources.pins import Distro, PinnedFile
+from workers.sources.repositories import as_deb822, derived, read_repositories, stanzas, suites_for
+
+# A pool changes a few times a day; lists that are younger are not fetched again.
+_LISTS_GOOD_FOR_S = 6 * 3600
+_APT_HELPER = Path("/usr/lib/apt/apt-helper")
+_FORMAT = "$(RELEASE)|$(REPO_URI)|$(FILENAME)"
+_SUITE = re.compile(r"(?:/dists/|://\S+ )([a-z][\w.-]*)")
+_KEY = re.compile(r"NO_PUBKEY ([0-9A-F]+)")
+_HOOKS = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success", "Post-Invoke-Stats")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A source package's file in one of the suites, and the URL that the client is told to fetch it from."""
+
+    package: str
+    version: str
+    suite: str
+    sha256: str
+    size: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the lists said of the wanted packages.
+
+    at: when, in seconds since the epoch. packages, suites: what was looked for. problems: what the client complained
+    of, a line each. gone: URLs that are listed but were not in the pool.
+    """
+
+    at: float
+    packages: list[str]
+    suites: list[str]
+    files: list[Listed]
+    problems: list[str]
+    gone: list[str] = field(default_factory=list)
+
+
+class Distribution:
+    """The client over one state directory. Safe to use from several threads and processes."""
+
+    def __init__(self, state: Path, wanted: Sequence[Distro], progress: Progress, etc: Path = Path("/etc/apt")) -> None:
+        self._home = state / "distribution"
+        self._packages = sorted({distro.package for distro in wanted})
+        self._suites = suites_for(list(dict.fromkeys(distro.suite for distro in wanted)))
+        self._progress = progress
+        self._etc = etc
+        self._lock = threading.Lock()
+        self._index: Index | None = None
+        self._unusable: str | None = None
+
+    def listed(self, file: PinnedFile) -> list[Listed]:
+        """Where the distribution lists the very file, in any suite and revision. Raises Missed when nowhere."""
+        index = self._current()
+        entries = {entry.url: entry for entry in index.files if entry.sha256 == file.sha256}
+        if not entries:
+            problems = f" ({'; '.join(index.problems)})" if index.problems else ""
+            raise Missed(f"no suite of the distribution lists it{problems}")
+        left = [entry for url, entry in entries.items() if url not in index.gone]
+        if not left:
+            raise Missed(f"the distribution lists it ({_named(entries.values())}), but its mirror has not got the file")
+        return left
+
+    def download(self, file: PinnedFile, directory: Path, meter: Meter) -> tuple[Path, str]:
+        """Has the client fetch the file into `directory`; returns it, and where it came from for people.
+
+        Raises Missed when the distribution has not got it, Wrong when it gives other bytes than it lists.
+        """
+        missed = Missed("")
+        for entry in self.listed(file):
+            place = directory / file.sha256
+            place.unlink(missing_ok=True)
+            with meter.watching(file.sha256, directory):
+                done = self._run(str(_APT_HELPER), "download-file", entry.url, str(place), f"SHA256:{entry.sha256}")
+            origin = f"the distribution's {_named([entry])}"
+            if done.returncode == 0 and place.exists():
+                return place, origin
+            complaint = _complaint(done.stdout + done.stderr)
+            full_disk(complaint, place)
+            if "404" in complaint:
+                self._remember_gone(entry.url)
+                missed = Missed(f"{origin} is listed, but its mirror has not got the file")
+            elif "mismatch" in complaint.lower():
+                raise Wrong(origin, None, place.stat().st_size if place.exists() else 0)
+            else:
+                missed = Missed(f"{origin}: {complaint}")
+        raise missed
+
+    def _current(self) -> Index:
+        with self._lock:
+            if self._unusable is not None:
+                raise Missed(self._unusable)
+            if self._index is None:
+                try:
+                    self._index = self._read_or_update()
+                except Missed as missed:
+                    self._unusable = str(missed)
+                    raise
+            return self._index
+
+    def _read_or_update(self) -> Index:
+        if not _APT_HELPER.exists() or shutil.which("apt-get") is None:
+            raise Missed("this machine has no apt")
+        with self._held():
+            index = self._stored()
+            if index is None:
+                index = self._update()
+                self._write(index)
+            return index
+
+    def _stored(self) -> Index | None:
+        """The index of an earlier run, if it is young and was made for the packages and suites that are wanted now."""
+        try:
+            index = msgspec.json.decode((self._home / "index.json").read_bytes(), type=Index)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return None
+        fits = set(self._packages) <= set(index.packages) and set(self._suites) <= set(index.suites)
+        return index if fits and 0 <= time.time() - index.at < _LISTS_GOOD_FOR_S else None
+
+    def _write(self, index: Index) -> None:
+        temporary = self._home / f".index.json.{os.getpid()}"
+        temporary.write_bytes(msgspec.json.encode(index))
+        temporary.rename(self._home / "index.json")
+
+    def _remember_gone(self, url: str) -> None:
+        with self._lock, self._held():
+            index = self._stored() or self._index
+            if index is not None and url not in index.gone:
+                self._index = replace(index, gone=[*index.gone, url])
+                self._write(self._index)
+
+    def _update(self) -> Index:
+        started = time.monotonic()
+        codename = _codename()
+        repositories = derived(read_repositories(self._etc), codename, self._suites)
+        if not repositories:
+            raise Missed(
+                f"the machine's package sources name no mirror of its own release ({codename or 'not a Debian'})"
+            )
+        self._prepare(as_deb822(repositories))
+        self._progress.line("distribution: fetching the lists of its source packages")
+        done = self._run("apt-get", "update", "--quiet")
+        problems = problems_of(done.stdout + done.stderr)
+        targets = self._run("apt-get", "indextargets", "--format", _FORMAT, "Created-By: Sources").stdout.splitlines()
+        files: list[Listed] = []
+        for line in targets:
+            suite, base, name = line.split("|")
+            files += self._files_in(Path(name), suite, base)
+        if not targets:
+            why = "; ".join(problems) or f"apt-get update ended with {done.returncode}"
+            raise Missed(f"the distribution's lists can't be had: {why}")
+        for problem in problems:
+            self._progress.line(f"distribution: {problem}")
+        self._progress.line(
+            f"distribution: {len(files)} files of {len(self._packages)} source packages listed, "
+            f"{seconds(time.monotonic() - started)}"
+        )
+        return Index(time.time(), self._packages, self._suites, files, problems)
+
+    def _prepare(self, sources: str) -> None:
+        for part in ("lists/partial", "archives/partial", "sources.d"):
+            (self._home / part).mkdir(parents=True, exist_ok=True)
+        (self._home / "sources.d" / "pymint.sources").write_text(sources)
+        (self._home / "status").touch()
+        (self._home / "apt.conf").write_text(configuration(self._home))
+
+    def _files_in(self, lists: Path, suite: str, base: str) -> Iterator[Listed]:
+        done = subprocess.run(
+            [_APT_HELPER, "-c", self._home / "apt.conf", "cat-file", lists], capture_output=True, check=False
+        )
+        text = b"\n" + done.stdout
+        for package in self._packages:
+            mark = f"\nPackage: {package}\n".encode()
+            start = text.find(mark)
+            while start >= 0:
+                end = text.find(b"\n\n", start + len(mark))
+                for fields in stanzas(text[start + 1 : end if end >= 0 else None].decode(errors="replace")):
+                    yield from files_of(fields, suite, base)
+                start = text.find(mark, start + len(mark))
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        program, *arguments = command
+        return subprocess.run(
+            [program, "-c", str(self._home / "apt.conf"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=dict(os.environ, LC_ALL="C", DEBIAN_FRONTEND="noninteractive"),
+            stdin=subprocess.DEVNULL,
+        )
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "lock").open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+def files_of(fields: Mapping[str, str], suite: str, base: str) -> Iterator[Listed]:
+    """The files of one stanza of a Sources index of `suite`, whose pool is below the URL `base`."""
+    for line in fields.get("checksums-sha256", "").split("\n"):
+        words = line.split()
+        if len(words) == 3:
+            url = f"{base.rstrip('/')}/{fields.get('directory', '')}/{words[2]}"
+            yield Listed(fields["package"], fields.get("version", ""), suite, words[0], int(words[1]), url)
+
+
+def problems_of(output: str) -> list[str]:
+    """What `apt-get update` complained of, for people: suites that the mirror has not got, keys that are missing."""
+    found: dict[str, None] = {}
+    for line in output.splitlines():
+        if not line.startswith(("E:", "W:")):
+            continue
+        suite = _SUITE.search(line)
+        name = suite.group(1) if suite else "a suite"
+        if "NO_PUBKEY" in line:
+            keys = " ".join(_KEY.findall(line))
+            found[f"{name} is signed by a key that this machine's keyring has not got ({keys}): not used"] = None
+        elif "does not have a Release file" in line:
+            found[f"the mirror has no suite {name}"] = None
+        elif line.startswith("E:") and "is not signed" not in line and "Some index files" not in line:
+            found[without_urls(line[2:].strip())] = None
+        elif line.startswith("W: Failed to fetch"):
+            found[f"the lists of {name} can't be had: {without_urls(line.split('  ', 1)[-1].strip())}"] = None
+    return list(found)
+
+
+def configuration(home: Path) -> str:
+    """apt's configuration for the private state. Read after the machine's own, so what is said here holds.
+
+    The machine's hooks are cleared: they are for its own lists and caches, and may delete from them.
+    """
+    lines = [f"#clear APT::Update::{hook};" for hook in _HOOKS] + [f"#clear DPkg::{hook};" for hook in _HOOKS]
+    settings = {
+        "Dir::State": home,
+        "Dir::State::lists": home / "lists",
+        "Dir::State::status": home / "status",
+        "Dir::Cache": home,
+        "Dir::Cache::archives": home / "archives",
+        "Dir::Cache::pkgcache": "",
+        "Dir::Cache::srcpkgcache": "",
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": home / "sources.d",
+        "Dir::Etc::preferences": "/dev/null",
+        "Dir::Etc::preferencesparts": home / "preferences.d",
+        "APT::Sandbox::User": "root",  # the state directory may be where no other user can write
+        "Acquire::GzipIndexes": "true",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+        "Acquire::http::Timeout": "20",
+        "Acquire::https::Timeout": "20",
+        "APT::Get::List-Cleanup": "true",
+    }
+    return "\n".join([*lines, *(f'{key} "{value}";' for key, value in settings.items())]) + "\n"
+
+
+def _codename(release: Path = Path("/etc/os-release")) -> str:
+    """The machine's release, such as bookworm; '' where it is not a Debian."""
+    try:
+        pairs = (line.partition("=") for line in release.read_text().splitlines())
+        facts = {key: value.strip("\"'") for key, _, value in pairs}
+    except OSError:
+        return ""
+    return facts.get("VERSION_CODENAME", "") if facts.get("ID") == "debian" else ""
+
+
+def _named(entries: Iterable[Listed]) -> str:
+    return ", ".join(f"{entry.package} {entry.version} in {entry.suite}" for entry in entries)
+
+
+def _complaint(output: str) -> str:
+    """The client's own words, without URLs, which tell the mirror that this machine is set up with."""
+    lines = [line for line in output.splitlines() if line.startswith(("E:", "Err:", "  "))]
+    return without_urls(" ".join(line.strip() for line in lines[-3:])) or "the client gave no reason"
