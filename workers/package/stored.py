@@ -17,6 +17,11 @@ JUDGES = ("validate", "prove")
 NODE = "archive"
 
 
+def tar_path(run: Path, plan: Plan) -> Path:
+    """Where the packed, not yet compressed archive of a plan lies in its run directory."""
+    return run / "package" / plan.archive_name.removesuffix(".zst")
+
+
 @dataclass(frozen=True)
 class StoredArchive:
     """What the store knows of an archive whose bytes were hashed just now. reports: JSON texts by program."""

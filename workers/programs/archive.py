@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from workers.errors import Failure
-from workers.package.stored import JUDGES, StoredArchive, find_stored, keep, place
+from workers.package.stored import JUDGES, StoredArchive, find_stored, keep, place, tar_path
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
-from workers.programs.package import tar_path
 from workers.progress import Progress, seconds, size
 from workers.reports.base import read_report, write_report
 from workers.reports.build import ArchiveReport, PackageReport, Plan
@@ -105,7 +104,7 @@ def _compress(
     watch: Stopwatch,
     progress: Progress,
 ) -> ArchiveReport:
-    tar = tar_path(places, plan)
+    tar = tar_path(places.run, plan)
     require_space(places.run, package.tar_size // 2, "compressing the archive")
     shown = 0
 

@@ -19,7 +19,7 @@ from workers.package.extensions import Licence
 from workers.package.facts import ask
 from workers.package.metadata import TEXTS, Inputs, llvm_release, python_json
 from workers.package.python_json import encode
-from workers.package.stored import find_stored
+from workers.package.stored import find_stored, tar_path
 from workers.package.tree import (
     INSTALL,
     Output,
@@ -56,7 +56,7 @@ def command(places: Places) -> None:
     plan = places.plan()
     progress = Progress()
     store = Store(places.state / "store", progress.line)
-    tar = tar_path(places, plan)
+    tar = tar_path(places.run, plan)
     stored = find_stored(plan, store)
     if stored is not None:
         report = PackageReport(
@@ -92,11 +92,6 @@ def command(places: Places) -> None:
     write_report(report, places.reports / "package.json")
 
 
-def tar_path(places: Places, plan: Plan) -> Path:
-    """Where the packed, not yet compressed archive of a plan lies."""
-    return places.run / "package" / plan.archive_name.removesuffix(".zst")
-
-
 @contextmanager
 def _unpacked(plan: Plan, store: Store, near: Path) -> Iterator[tuple[list[Output], dict[str, str]]]:
     """The shipped nodes' objects, each unpacked in a folder of its own that goes away afterwards, and their digests."""
@@ -127,10 +122,7 @@ def _unpacked(plan: Plan, store: Store, near: Path) -> Iterator[tuple[list[Outpu
 def _licence_ids(plan: Plan) -> dict[str, tuple[str, ...]]:
     """The SPDX licences of each source in the plan."""
     pins = {(name, pin.version): pin for name, versions in load_pins().items() for pin in versions}
-    return {
-        chosen.source: tuple(pins[(chosen.source, chosen.version)].licence.replace(" AND ", " ").split())
-        for chosen in plan.pins
-    }
+    return {chosen.source: pins[(chosen.source, chosen.version)].licences for chosen in plan.pins}
 
 
 def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str]) -> list[Entry]:

@@ -1,0 +1,190 @@
+"""Reads an archive once, front to back, into the facts that the rules judge. Nothing is unpacked, nothing is run."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from workers.tarball import Member, reading
+from workers.validate import ar
+from workers.validate.elf import ELF_MAGIC, Elf, read_elf
+from workers.validate.macho import MACHO_MAGICS, MachO, read_macho
+
+# The key of the FIPS module's own integrity check, public and the same for every OpenSSL 3.x provider.
+FIPS_KEY = bytes.fromhex("f4556650ac31d35461610bac4ed81b1a181b2d8a43ea2854cbae22ca74560813")
+PROVIDER_NAMES = ("fips.so", "fips.dylib")
+
+_BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
+# Files whose text some rule reads. Others are only searched.
+_READ = re.compile(r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.cnf|\.pc)$")
+# What a build writes, in which a place of the building machine can stand; the standard library's own sources speak of
+# /tmp and /home in their texts.
+_GENERATED = re.compile(
+    r"(?:^PYTHON\.json|^BUILD\.json|/_sysconfigdata[^/]*\.py|/_sysconfig_vars[^/]*\.json|/config-[^/]+/[^/]+"
+    r"|/pkgconfig/[^/]+\.pc|/build-details\.json|/pyconfig\.h|(?:^|/)share/ssl/[^/]+\.cnf|/site-packages/.*/RECORD"
+    r"|^(?:install/)?bin/[^/]+|^build/Modules/[^/]+)$"
+)
+_SCAN_FIRST = 8192
+
+
+@dataclass(frozen=True)
+class Needles:
+    """What must not stand in texts: regular expressions for all of them, and for those that a build writes."""
+
+    anywhere: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """An archive's facts. Paths are relative to its `python/`.
+
+    members: in the archive's order. elves, machos: binaries, those inside of static libraries as `libz.a:adler32.o`.
+    unreadable: files that look like binaries and can't be read. texts: of the files that rules read.
+    shebangs: first lines that begin with `#!`. searched: how many texts were searched. found_paths: what was in them.
+    macs: HMAC of each FIPS module under its fixed key. digests: their sha256.
+    """
+
+    name: str
+    tar_sha256: str
+    members: tuple[Member, ...]
+    elves: tuple[Elf, ...]
+    machos: tuple[MachO, ...]
+    bitcode: int
+    unreadable: Mapping[str, str]
+    texts: Mapping[str, str]
+    shebangs: Mapping[str, str]
+    searched: int
+    found_paths: Mapping[str, str]
+    macs: Mapping[str, str]
+    digests: Mapping[str, str]
+
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Of files and links, below `python/`; those outside of it keep their whole name with a leading '!'."""
+        return frozenset(below_python(member.path) for member in self.members if member.kind != "directory")
+
+    @property
+    def flavour(self) -> Literal["full", "install_only"]:
+        return "full" if any(path.startswith("install/") for path in self.paths) else "install_only"
+
+    @property
+    def install(self) -> str:
+        """`install/` in a full archive, nothing in the smaller flavours."""
+        return "install/" if self.flavour == "full" else ""
+
+
+def below_python(path: str) -> str:
+    """`install/bin/python3` of `python/install/bin/python3`; `!etc/passwd` of what is not below `python/`."""
+    name = path.removeprefix("./")
+    return name.removeprefix("python/") if name.startswith("python/") else f"!{name}"
+
+
+def read_contents(archive: Path, needles: Needles) -> Contents:
+    """Reads an archive. Raises Failure when it is damaged."""
+    reader = _Reader(needles)
+    with reading(archive) as tar:
+        for member, content in tar:
+            reader.take(member, content)
+        tar.finish()
+    return reader.contents(archive.name, tar.sha256)
+
+
+class _Reader:
+    """Takes one member after the other; holds facts only."""
+
+    def __init__(self, needles: Needles) -> None:
+        self._anywhere = _pattern(needles.anywhere)
+        self._generated = _pattern((*needles.generated, *needles.anywhere))
+        self._members: list[Member] = []
+        self._elves: list[Elf] = []
+        self._machos: list[MachO] = []
+        self._bitcode = 0
+        self._unreadable: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self._shebangs: dict[str, str] = {}
+        self._searched = 0
+        self._found: dict[str, str] = {}
+        self._macs: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
+
+    def take(self, member: Member, content: bytes | None) -> None:
+        self._members.append(member)
+        if content is None:
+            return
+        path = below_python(member.path)
+        if PurePosixPath(path).name in PROVIDER_NAMES and "/ossl-modules/" in path:
+            self._macs[path] = hmac.new(FIPS_KEY, content, "sha256").hexdigest()
+            self._digests[path] = hashlib.sha256(content).hexdigest()
+        if not self._binary(path, content):
+            self._text(path, content)
+
+    def _binary(self, path: str, content: bytes) -> bool:
+        if content.startswith(ELF_MAGIC):
+            elf = read_elf(path, content)
+            if elf is None:
+                self._unreadable[path] = "an ELF file that can't be read"
+            else:
+                self._elves.append(elf)
+            return True
+        if content[:4] in MACHO_MAGICS:
+            macho = read_macho(path, content)
+            if macho is not None:
+                self._machos.append(macho)
+            return macho is not None
+        if content.startswith(_BITCODE_MAGICS):
+            self._bitcode += 1
+            return True
+        if content.startswith(ar.AR_MAGIC):
+            try:
+                for name, data in ar.members(content):
+                    self._binary(f"{path}:{name}", data)
+            except ValueError as error:
+                self._unreadable[path] = f"a static library: {error}"
+            return True
+        return False
+
+    def _text(self, path: str, content: bytes) -> None:
+        if b"\0" in content[:_SCAN_FIRST]:
+            return
+        if content.startswith(b"#!"):
+            self._shebangs[path] = content[:_SCAN_FIRST].split(b"\n", 1)[0].decode("utf-8", "replace")
+        if _READ.search(path):
+            self._texts[path] = content.decode("utf-8", "replace")
+        pattern = self._generated if _GENERATED.search(path) else self._anywhere
+        self._searched += 1
+        if pattern is not None and (match := pattern.search(content)):
+            line = content.count(b"\n", 0, match.start()) + 1
+            end = re.search(rb"[\s'\":;,]|$", content[match.end() : match.end() + 100])
+            text = content[match.start() : match.end() + (end.start() if end else 0)]
+            self._found[path] = f"line {line}: {text.decode('utf-8', 'replace')}"
+
+    def contents(self, name: str, tar_sha256: str) -> Contents:
+        return Contents(
+            name=name,
+            tar_sha256=tar_sha256,
+            members=tuple(self._members),
+            elves=tuple(self._elves),
+            machos=tuple(self._machos),
+            bitcode=self._bitcode,
+            unreadable=self._unreadable,
+            texts=self._texts,
+            shebangs=self._shebangs,
+            searched=self._searched,
+            found_paths=self._found,
+            macs=self._macs,
+            digests=self._digests,
+        )
+
+
+def _pattern(needles: tuple[str, ...]) -> re.Pattern[bytes] | None:
+    """One expression for all needles. A path counts where one begins, not in the middle of a longer relative one."""
+    if not needles:
+        return None
+    return re.compile(rb"(?<![\w.)}$-])(?:" + b"|".join(needle.encode() for needle in needles) + b")")

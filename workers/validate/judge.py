@@ -1,0 +1,35 @@
+"""Puts an archive's facts before all rules. Pure: the same facts and policy give the same results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workers.reports.checks import RuleResult
+from workers.validate.rule import RULES, Case
+from workers.validate.rules import archive, document, elf, fips, macho, text
+
+# Importing a module of rules registers them; their order here is the report's.
+GROUPS = {
+    "archive": archive,
+    "python-json": document,
+    "text": text,
+    "elf": elf,
+    "macho": macho,
+    "fips": fips,
+}
+
+
+def judge(case: Case) -> list[RuleResult]:
+    """The result of every rule, in the order of the groups, within a group as they are written."""
+    order = list(GROUPS)
+    rules = sorted(RULES.values(), key=lambda rule: order.index(rule.group))
+    results = []
+    for rule in rules:
+        subjects = list(rule.of(case))
+        findings = [finding for subject in subjects for finding in rule.check(subject, case)]
+        results.append(RuleResult(rule.id, rule.why, len(subjects), findings))
+    return results
+
+
+def holds(results: Iterable[RuleResult]) -> bool:
+    return not any(result.findings for result in results)

@@ -1,0 +1,112 @@
+"""What a rule is: an id, a sentence that says why, what it looks at, and a loop that yields findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from workers.errors import Failure
+from workers.package.python_json import PythonJson, decode
+from workers.reports.checks import Finding
+from workers.validate.contents import Contents
+from workers.validate.policy import Policy, TargetRules
+
+S = TypeVar("S")
+
+DOCUMENT = "PYTHON.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An archive before its judge.
+
+    document: PYTHON.json, None when there is none or it can't be read; complaint: why. triple, version (`3.13`) and
+    options (`pgo+lto`): from the document, else from the archive's name, else from its binaries, else None.
+    named_triple: what the name alone says.
+    """
+
+    contents: Contents
+    policy: Policy
+    document: PythonJson | None = None
+    complaint: str | None = None
+    triple: str | None = None
+    version: str | None = None
+    options: str | None = None
+    named_triple: str | None = None
+
+    @property
+    def target(self) -> TargetRules | None:
+        return self.policy.targets.get(self.triple) if self.triple is not None else None
+
+    def path(self, below_install: str) -> str:
+        """`install/bin/python3` in a full archive, `bin/python3` in the smaller flavours."""
+        return self.contents.install + below_install
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule. `of` gives the things that it judges; `check` yields what is wrong with one of them."""
+
+    id: str
+    why: str
+    of: Callable[[Case], Iterable[Any]]
+    check: Callable[[Any, Case], Iterator[Finding]]
+
+    @property
+    def group(self) -> str:
+        return self.id.partition(".")[0]
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    name: str, *, of: Callable[[Case], Iterable[S]], why: str
+) -> Callable[[Callable[[S, Case], Iterator[Finding]]], Callable[[S, Case], Iterator[Finding]]]:
+    """Registers a check as the rule `name`."""
+
+    def register(check: Callable[[S, Case], Iterator[Finding]]) -> Callable[[S, Case], Iterator[Finding]]:
+        if name in RULES:
+            raise ValueError(f"two rules are called {name}")
+        RULES[name] = Rule(name, why, of, check)
+        return check
+
+    return register
+
+
+def whole(case: Case) -> Iterator[Contents]:
+    """For rules that judge an archive as one thing."""
+    yield case.contents
+
+
+def document(case: Case) -> Iterator[PythonJson]:
+    """For rules that judge PYTHON.json; one that can't be read is the finding of one rule, not of all."""
+    if case.document is not None:
+        yield case.document
+
+
+def _of_its_machine(contents: Contents, policy: Policy) -> str | None:
+    """The target whose processor the first linked binary is for: of an archive that says nothing of itself."""
+    machines = [elf.machine for elf in contents.elves if elf.linked] + [m.machine for m in contents.machos if m.linked]
+    return next((name for name, target in policy.targets.items() if machines[:1] == [target.machine]), None)
+
+
+def make_case(contents: Contents, policy: Policy) -> Case:
+    """Reads PYTHON.json and the archive's name."""
+    found: PythonJson | None = None
+    complaint = None
+    text = contents.texts.get(DOCUMENT)
+    if text is not None:
+        try:
+            found = decode(text.encode())
+        except Failure as failure:
+            complaint = failure.found
+    named = next((triple for triple in policy.targets if f"-{triple}-" in contents.name), None)
+    version = contents.name.removeprefix("cpython-").split("-")[0].split("+")[0] if "cpython-" in contents.name else ""
+    minor = ".".join(version.split(".")[:2]) or None
+    triple, options = named or _of_its_machine(contents, policy), None
+    if found is not None:
+        triple, minor = found.target_triple, found.python_major_minor_version
+        options = found.build_options if isinstance(found.build_options, str) else found.optimizations
+    return Case(contents, policy, found, complaint, triple, minor, options, named)

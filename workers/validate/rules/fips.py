@@ -1,0 +1,242 @@
+"""Rules for the FIPS module: its bytes are those that its MAC was made of, and its config turns it on anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from workers.package.beside import FipsDocument
+from workers.plan import CERTIFICATE, VALIDATED_PROVIDER
+from workers.reports.checks import Finding
+from workers.validate.contents import Contents
+from workers.validate.elf import Elf
+from workers.validate.rule import Case, rule, whole
+from workers.validate.rules.elf import above_floor, is_provider, linked
+
+_SSL = "share/ssl/"
+_LIBC = frozenset({"libc.so.6", "libdl.so.2", "libpthread.so.0"})
+_SECTION = re.compile(r"^\s*\[\s*([^\]\s]+)\s*\]")
+_ASSIGNMENT = re.compile(r"^\s*([\w.-]+)\s*=\s*(.*?)\s*$")
+# Of the module's section: what a build on the target machine may change, or what says nothing of strictness.
+_NOT_STRICTNESS = frozenset({"module-mac", "install-version", "install-mac", "install-status"})
+
+
+def wanted_at_all(case: Case) -> Iterator[Contents]:
+    if case.policy.fips != "off":
+        yield case.contents
+
+
+def strict(case: Case) -> Iterator[Contents]:
+    if case.policy.fips == "strict":
+        yield case.contents
+
+
+def modules(case: Case) -> Iterator[str]:
+    yield from case.contents.macs
+
+
+def configs(case: Case) -> Iterator[str]:
+    """The paths of the module's configs that the archive has."""
+    names = ("fipsmodule.cnf", "openssl-fips.cnf")
+    return (path for name in names if (path := case.path(_SSL + name)) in case.contents.texts)
+
+
+def providers(case: Case) -> Iterator[Elf]:
+    return (elf for elf in linked(case) if is_provider(elf))
+
+
+def sections(text: str) -> dict[str, dict[str, str]]:
+    """An OpenSSL config: section → name → value. What stands before the first section is in the section ``."""
+    found: dict[str, dict[str, str]] = {"": {}}
+    current = found[""]
+    for raw in text.splitlines():
+        line = raw.split("#", 1)[0]
+        if match := _SECTION.match(line):
+            current = found.setdefault(match[1], {})
+        elif match := _ASSIGNMENT.match(line):
+            current[match[1]] = match[2]
+    return found
+
+
+def facts(case: Case) -> FipsDocument | None:
+    """FIPS.json, None when it is not there or not of its schema."""
+    try:
+        return msgspec.json.decode(case.contents.texts.get("FIPS.json", ""), type=FipsDocument)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None
+
+
+@rule("fips.present", of=wanted_at_all, why="An archive without the module and its configs has no FIPS mode.")
+def present(contents: Contents, case: Case) -> Iterator[Finding]:
+    if not contents.macs:
+        yield Finding(case.path(_SSL + "ossl-modules"), "no module", "fips.so or fips.dylib")
+    names = ["fipsmodule.cnf", "openssl-fips.cnf"] if case.policy.fips == "strict" else ["fipsmodule.cnf"]
+    for name in names:
+        if case.path(_SSL + name) not in contents.texts:
+            yield Finding(case.path(_SSL + name), "no such file", "the module's config")
+
+
+@rule("fips.off-by-default", of=wanted_at_all, why="Whoever unpacks the archive decides whether FIPS is on.")
+def off_by_default(contents: Contents, case: Case) -> Iterator[Finding]:
+    path = case.path(_SSL + "fips-enabled")
+    if path in contents.paths:
+        yield Finding(path, "the file that turns FIPS on", "no such file in an archive")
+
+
+@rule(
+    "fips.module-mac",
+    of=modules,
+    why="The module refuses to load when one of its bytes differs from those it was MACed with.",
+)
+def module_mac(path: str, case: Case) -> Iterator[Finding]:
+    made = case.contents.macs[path]
+    for config in configs(case):
+        text = case.contents.texts[config]
+        macs = [
+            values["module-mac"].replace(":", "").lower()
+            for values in sections(text).values()
+            if "module-mac" in values
+        ]
+        if macs != [made]:
+            yield Finding(config, f"module-mac {', '.join(macs) or 'missing'}", f"{made}, the HMAC of {path}")
+
+
+@rule("fips.configs-agree", of=strict, why="Users of either file get the same module with the same strictness.")
+def configs_agree(contents: Contents, case: Case) -> Iterator[Finding]:
+    paths = list(configs(case))
+    if len(paths) == 2:
+        one, other = (sections(contents.texts[path]).get("fips_sect", {}) for path in paths)
+        for name in sorted(one.keys() | other.keys()):
+            if one.get(name) != other.get(name):
+                yield Finding(paths[1], f"{name} = {other.get(name)}", f"{name} = {one.get(name)}, as in {paths[0]}")
+
+
+@rule(
+    "fips.relocatable",
+    of=configs,
+    why="A path in the config is right on one machine only, and a wrong one turns FIPS off unseen.",
+)
+def relocatable(path: str, case: Case) -> Iterator[Finding]:
+    for number, raw in enumerate(case.contents.texts[path].splitlines(), 1):
+        line = raw.split("#", 1)[0].strip()
+        if line.startswith(".include") or re.match(r"module\s*=", line) or "$ENV" in line or re.search(r"=\s*/", line):
+            yield Finding(path, f"line {number}: {line}", "no .include, no module =, no $ENV, no absolute path")
+
+
+@rule("fips.active", of=strict, why="Without these lines the file is accepted and FIPS is silently off.")
+def active(contents: Contents, case: Case) -> Iterator[Finding]:
+    path = case.path(_SSL + "openssl-fips.cnf")
+    if path not in contents.texts:
+        return
+    found = sections(contents.texts[path])
+    start = found.get(found[""].get("openssl_conf", ""), {})
+    providers_ = found.get(start.get("providers", ""), {})
+    algorithms = found.get(start.get("alg_section", ""), {})
+    for ok, missing, wanted in (
+        (bool(start), "no section that openssl_conf names", "openssl_conf = a section"),
+        (bool(found.get(providers_.get("fips", ""))), "the fips provider has no section", "fips = a section"),
+        (
+            found.get(providers_.get("fips", ""), {}).get("activate") == "1",
+            "the fips provider is not activated",
+            "activate = 1",
+        ),
+        (
+            any(found.get(providers_.get(name, ""), {}).get("activate") == "1" for name in ("default", "base")),
+            "neither default nor base is activated, so that no key can be read from a file",
+            "default with activate = 1",
+        ),
+        (
+            algorithms.get("default_properties") == "fips=yes",
+            f"default_properties = {algorithms.get('default_properties')}",
+            "default_properties = fips=yes",
+        ),
+    ):
+        if not ok:
+            yield Finding(path, missing, wanted)
+
+
+@rule("fips.not-weakened", of=configs, why="Every check that the module can make is on, as its own build left it.")
+def not_weakened(path: str, case: Case) -> Iterator[Finding]:
+    for name, value in sections(case.contents.texts[path]).get("fips_sect", {}).items():
+        if value == "0" and name not in _NOT_STRICTNESS:
+            yield Finding(path, f"{name} = 0", f"{name} = 1")
+
+
+@rule(
+    "fips.no-install-status", of=configs, why="It says that this machine ran the self-tests, which no archive can know."
+)
+def no_install_status(path: str, case: Case) -> Iterator[Finding]:
+    for values in sections(case.contents.texts[path]).values():
+        for name in ("install-status", "install-mac"):
+            if name in values:
+                yield Finding(path, f"{name} = {values[name]}", f"no {name}")
+
+
+@rule(
+    "fips.exports",
+    of=providers,
+    why="The module's other functions would stand in for those of a process's own OpenSSL.",
+)
+def exports(elf: Elf, case: Case) -> Iterator[Finding]:
+    if elf.exported != {"OSSL_provider_init"}:
+        names = sorted(elf.exported)
+        found = f"{len(names)} symbols: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        yield Finding(elf.path, found, "OSSL_provider_init and nothing else")
+
+
+@rule("fips.needed", of=providers, why="The module is its own cryptographic boundary; only libc is outside of it.")
+def needed(elf: Elf, case: Case) -> Iterator[Finding]:
+    loaders = {path.rpartition("/")[2] for target in case.policy.targets.values() if (path := target.loader)}
+    for library in elf.needed:
+        if library not in _LIBC | loaders:
+            yield Finding(elf.path, f"needs {library}", f"only parts of libc: {', '.join(sorted(_LIBC))}")
+
+
+@rule(
+    "fips.glibc-floor",
+    of=providers,
+    why="The module's floor may differ from the interpreter's, and users plan by what is said.",
+)
+def glibc_floor(elf: Elf, case: Case) -> Iterator[Finding]:
+    document = facts(case)
+    floor = document.provider.glibc_floor if document is not None else None
+    if floor is None and case.target is not None:
+        floor = case.target.glibc
+    if floor:
+        yield from above_floor(elf, floor)
+
+
+@rule("fips.facts", of=strict, why="What is said of the module has to be said of the very bytes that are shipped.")
+def facts_hold(contents: Contents, case: Case) -> Iterator[Finding]:
+    if contents.flavour != "full":
+        return
+    document = facts(case)
+    if document is None:
+        yield Finding("FIPS.json", "missing or not of its schema", "pymint/fips/1")
+        return
+    for path, digest in contents.digests.items():
+        if document.provider_sha256 != digest:
+            yield Finding("FIPS.json", f"provider_sha256 {document.provider_sha256}", f"{digest}, the sha256 of {path}")
+
+
+@rule("fips.claims", of=strict, why="Only one release, built by its Security Policy's procedure, has a certificate.")
+def claims(contents: Contents, case: Case) -> Iterator[Finding]:
+    document = facts(case)
+    if document is None or document.provider.certificate is None:
+        return
+    said = document.provider
+    if (said.provider_version, said.procedure, said.certificate) != (VALIDATED_PROVIDER, "policy", CERTIFICATE):
+        yield Finding(
+            "FIPS.json",
+            f"certificate {said.certificate} for {said.provider_version} by procedure {said.procedure}",
+            f"certificate null, or {CERTIFICATE} for {VALIDATED_PROVIDER} by procedure policy",
+        )
+
+
+@rule("fips.old-standard", of=whole, why="All FIPS 140-2 certificates are historical since 22 September 2026.")
+def old_standard(contents: Contents, case: Case) -> Iterator[Finding]:
+    for path in ("FIPS.json", "BUILD.json"):
+        if "140-2" in contents.texts.get(path, ""):
+            yield Finding(path, "FIPS 140-2", "no word of it")

@@ -1,0 +1,48 @@
+"""Judges one archive: reads it, chooses the policy where nobody did, and puts the report together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from workers.reports.base import Measure
+from workers.reports.checks import ValidateReport
+from workers.tarball import reading
+from workers.validate.contents import Contents, Needles, below_python, read_contents
+from workers.validate.elf import newest_glibc
+from workers.validate.judge import holds, judge
+from workers.validate.places import needles_for
+from workers.validate.policy import Policy, load_policy, policy_for
+from workers.validate.rule import make_case
+from workers.validate.rules.elf import is_provider
+
+
+def choose_policy(archive: Path) -> Policy:
+    """The policy of the archive's kind, seen from the names of its members. Raises Failure when it can't be read."""
+    with reading(archive) as tar:
+        return load_policy(policy_for(frozenset(below_python(member.path) for member, _ in tar)))
+
+
+def validate(archive: Path, policy: Policy, own_places: Iterable[Path] = ()) -> ValidateReport:
+    """Judges an archive. own_places: directories of this machine, where it was built here. Raises Failure when damaged.
+
+    The report's measure is left empty: the caller's watch knows better.
+    """
+    own = needles_for(own_places)
+    contents = read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths))
+    results = judge(make_case(contents, policy))
+    return ValidateReport(
+        schema="pymint/validate/1",
+        ok=holds(results),
+        archive=contents.name,
+        tar_sha256=contents.tar_sha256,
+        policy=policy.name,
+        rules=results,
+        glibc_floor=_floor(contents, provider=False),
+        provider_glibc_floor=_floor(contents, provider=True),
+        measure=Measure(),
+    )
+
+
+def _floor(contents: Contents, *, provider: bool) -> str | None:
+    return newest_glibc([elf for elf in contents.elves if elf.linked and is_provider(elf) == provider])
