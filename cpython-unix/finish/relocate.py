@@ -1,0 +1,156 @@
+"""Run by a fresh CPython on its own tree: takes the build's paths and tools out of its text files, so that it can move.
+
+What names the compiler names the user's `cc` instead of ours; what names the prefix finds it from where the file lies;
+what named the build's directories is gone. Ends with 1 and the names of files in which a path of the build is left.
+Needs nothing but the standard library of CPython 3.10 and newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import runpy
+import sys
+from pathlib import Path
+
+PREFIX = "/install"
+_TOOLS = {"clang": "cc", "clang++": "c++", "llvm-ar": "ar", "llvm-ranlib": "ranlib", "llvm-readelf": "readelf"}
+_NAMES = "|".join(re.escape(name) for name in sorted(_TOOLS, reverse=True))
+_TOOL = re.compile(rf"(?<![\w./-])(?:{_NAMES})(?![\w+.-])")
+
+# A shell reads the second line and ends there; Python reads it as a string.
+_SHEBANG = """#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")/{python}" "$0" "$@"
+' '''
+"""
+
+# What makes sysconfig tell the truth after a move.
+_SYSCONFIG_TAIL = '''
+
+def _found_again(value):
+    import os
+    import re
+    import sys
+
+    try:
+        here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    except NameError:
+        here = sys.base_prefix
+    return re.sub(r"(?<![\\w.])/install(?![\\w-])", lambda match: here, value)
+
+
+build_time_vars = {
+    name: _found_again(value) if isinstance(value, str) and "/install" in value else value
+    for name, value in build_time_vars.items()
+}
+'''
+
+
+def without_build(text: str, build: str) -> str:
+    """`text` without the build's directories (`build` is above them all) and with the usual names of tools."""
+    text = re.sub(rf" ?'--with-openssl={re.escape(build)}/deps'", "", text)
+    text = re.sub(rf" ?-(?:I|L|isystem ?){re.escape(build)}/deps(?:/[\w./-]*)?", "", text)
+    text = re.sub(rf"{re.escape(build)}/toolchain/bin/", "", text)
+    text = re.sub(rf"{re.escape(build)}/build/source(?![\w-])", ".", text)
+    text = text.replace(f"{build}/deps", PREFIX)
+    return _TOOL.sub(lambda match: _TOOLS[match[0]], text)
+
+
+def sysconfig_data(variables: dict[str, object]) -> str:
+    """The text of `_sysconfigdata_*.py`: a literal that JSON readers understand too, and then its own relocation."""
+    literal = json.dumps(variables, indent=4, sort_keys=True, ensure_ascii=True)
+    head = "# system configuration generated and used by the sysconfig module"
+    return f"{head}\nbuild_time_vars = {literal}\n{_SYSCONFIG_TAIL}"
+
+
+def relocatable_details(text: str, directory: Path, install: Path) -> str:
+    """build-details.json (PEP 739, from 3.14 on) with each path of the installation relative to the file."""
+
+    def moved(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: moved(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [moved(entry) for entry in value]
+        if isinstance(value, str) and (value == PREFIX or value.startswith(PREFIX + "/")):
+            return os.path.relpath(str(install) + value[len(PREFIX) :], directory)
+        return value
+
+    return json.dumps(moved(json.loads(text)), indent=2) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    if not os.access(path, os.W_OK):
+        path.chmod(path.stat().st_mode | 0o200)
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def rewrite_configuration(install: Path, build: str) -> None:
+    """sysconfig's data, the Makefile and scripts beside it, pkg-config files."""
+    for path in install.glob("lib/python3*/_sysconfigdata_*.py"):
+        variables = runpy.run_path(str(path))["build_time_vars"]
+        cleaned = {k: without_build(v, build) if isinstance(v, str) else v for k, v in variables.items()}
+        write(path, sysconfig_data(cleaned))
+    texts = [
+        path
+        for pattern in ("lib/python3*/config-*/*", "bin/python3*-config", "lib/pkgconfig/*.pc")
+        for path in install.glob(pattern)
+        if path.is_file() and not path.is_symlink() and path.suffix not in (".a", ".o")
+    ]
+    for path in texts:
+        text = path.read_bytes().decode("utf-8")
+        cleaned_text = without_build(text, build)
+        if path.suffix == ".pc":
+            cleaned_text = re.sub(r"(?m)^prefix=/install$", "prefix=${pcfiledir}/../..", cleaned_text)
+        if cleaned_text.startswith(f"#!{PREFIX}/bin/"):
+            cleaned_text = cleaned_text.replace(f"#!{PREFIX}/bin/", "#!/usr/bin/env ", 1)
+        if cleaned_text != text:
+            write(path, cleaned_text)
+    for path in install.glob("lib/python3*/build-details.json"):
+        write(path, relocatable_details(path.read_text(encoding="utf-8"), path.parent, install))
+
+
+def rewrite_shebangs(install: Path) -> None:
+    """Scripts that start this installation's interpreter find it beside themselves."""
+    for path in sorted(install.glob("bin/*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        data = path.read_bytes()
+        match = re.match(rb"#!\s*/install/bin/(python[\w.]+)\s*\n", data)
+        if match:
+            shebang = _SHEBANG.format(python=match[1].decode()).encode()
+            path.write_bytes(shebang + data[match.end() :])
+
+
+def left_behind(install: Path, build: str) -> list[str]:
+    """Text files in which a path of the build is left, and files that start an interpreter that won't be there."""
+    problems = []
+    for path in sorted(install.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        data = path.read_bytes()
+        name = str(path.relative_to(install))
+        if data.startswith((b"#!/install", b"#!" + build.encode())):
+            problems.append(f"{name}: starts with {data.splitlines()[0].decode(errors='replace')}")
+        if b"\0" not in data[:4096] and build.encode() in data:
+            line = next(line for line in data.splitlines() if build.encode() in line)
+            problems.append(f"{name}: {line.decode(errors='replace').strip()[:200]}")
+    return problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("install", type=Path)
+    parser.add_argument("--build", required=True, help="The directory above all directories of the build.")
+    options = parser.parse_args()
+    rewrite_configuration(options.install, options.build)
+    rewrite_shebangs(options.install)
+    problems = left_behind(options.install, options.build)
+    if problems:
+        sys.exit("relocate: paths of the build are left in\n  " + "\n  ".join(problems))
+    print("no path of the build is left in the installation's text files")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+# shellcheck shell=sh
+# Sourced by the recipes that build CPython for a target: Modules/Setup.local, configure, and what only make can be told.
+
+printf '%s\n' "$SETUP_LOCAL" >Modules/Setup.local
+case $PYTHON_VERSION in
+3.10 | 3.11) ;;
+*)
+  # The lines as they stand in this release's own Setup.stdlib.in: the first rule for a module wins.
+  {
+    echo '*shared*'
+    for module in $MODULES_SHARED; do
+      line=$(sed -n "s/^@MODULE_[A-Z0-9_]*_TRUE@\($module .*\)/\1/p" Modules/Setup.stdlib.in)
+      if [ -z "$line" ]; then
+        echo "Modules/Setup.stdlib.in of CPython $VERSION has no line for $module, which modules.toml wants shared" >&2
+        exit 1
+      fi
+      echo "$line"
+    done
+  } >>Modules/Setup.local
+  ;;
+esac
+
+# shellcheck disable=SC2086
+./configure $CONFIGURE
+
+# configure has these now; make would add them a second time from the environment.
+unset CFLAGS CPPFLAGS LDFLAGS CFLAGS_NODIST LDFLAGS_NODIST
+
+# GNU make reads this file before Makefile. `override` keeps Makefile's own assignments out.
+{
+  # The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module
+  # that was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH.
+  # shellcheck disable=SC2016
+  echo 'override LINKCC = $(CC) -no-pie -Wl,-rpath,'"'"'$$ORIGIN/../lib'"'"' -Wl,--disable-new-dtags'
+  if [ -d "$PREFIX/build-python" ]; then
+    echo "override PYTHON_FOR_FREEZE = $PREFIX/build-python/bin/python$PYTHON_VERSION -E -s -S -B"
+    # shellcheck disable=SC2016
+    echo 'override FREEZE_MODULE_BOOTSTRAP = $(PYTHON_FOR_FREEZE) $(srcdir)/Programs/_freeze_module.py
+override FREEZE_MODULE_BOOTSTRAP_DEPS = $(srcdir)/Programs/_freeze_module.py
+override FREEZE_MODULE = $(FREEZE_MODULE_BOOTSTRAP)
+override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
+  fi
+  echo 'include Makefile'
+} >GNUmakefile
+
+export PYTHONHASHSEED=0

@@ -1,0 +1,20 @@
+# CPython with counters, for training. The same configuration as the final build, so that each function's shape is the
+# same and its counts fit; no LTO, since clang counts before it optimises.
+# Leaves instrumented/bin/python3.X and instrumented/lib/python3.X.
+
+. "$DATA/recipes/cpython-configure.sh"
+
+# What runs while it builds is no training.
+export LLVM_PROFILE_FILE=/dev/null
+make python pybuilddir.txt CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
+
+home=$DESTDIR$PREFIX/instrumented
+library=$home/lib/python$PYTHON_VERSION$(case $PYTHON_ABI in *t*) echo t ;; esac)
+mkdir -p "$home/bin" "$library"
+cp python "$home/bin/python$PYTHON_VERSION"
+tar cf - -C Lib --exclude=__pycache__ --exclude=./idlelib --exclude=./lib2to3 --exclude=./ensurepip . | tar xf - -C "$library"
+cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
+mkdir "$library/lib-dynload"
+touch "$library/lib-dynload/.empty"
+
+"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN"

@@ -1,0 +1,24 @@
+# Trains the instrumented CPython and merges what it counted. Leaves profile/cpython.profdata.
+#
+# Two runs are to give the same bytes: one thread, no address randomisation (pointers are hashed), a fixed hash seed, and
+# bytecode caches that a first, uncounted pass has filled.
+
+python=$PREFIX/instrumented/bin/python$PYTHON_VERSION
+export PYTHONHASHSEED=0 PYTHONPYCACHEPREFIX=/mnt/pymint/build/pyc PYTHONNOUSERSITE=1
+
+fixed=
+if setarch -R true 2>/dev/null; then
+  fixed='setarch -R'
+else
+  echo 'This machine does not let address randomisation be switched off: the profile differs slightly from run to run.'
+fi
+
+LLVM_PROFILE_FILE=/dev/null $fixed "$python" -s "$DATA/training/train.py" --import-only
+
+mkdir raw
+LLVM_PROFILE_FILE=/mnt/pymint/build/raw/%m.profraw $fixed "$python" -s -B "$DATA/training/train.py"
+
+mkdir -p "$DESTDIR$PREFIX/profile"
+llvm-profdata merge -o "$DESTDIR$PREFIX/profile/cpython.profdata" raw/*.profraw
+llvm-profdata show "$DESTDIR$PREFIX/profile/cpython.profdata"
+sha256sum "$DESTDIR$PREFIX/profile/cpython.profdata"

@@ -1,0 +1,49 @@
+# CPython as it ships. Leaves python/install, the tree that users unpack, and python/build, what it was linked from.
+
+. "$DATA/recipes/cpython-configure.sh"
+
+if [ "$PGO" = yes ]; then
+  # What `make profile-opt` would have done itself up to here: the profile lies where it looks, the stamps say so.
+  cp "$PREFIX/profile/cpython.profdata" code.profclangd
+  touch profile-clean-stamp profile-gen-stamp profile-run-stamp
+  make profile-opt
+else
+  make build_all
+fi
+
+# Archives ship no bytecode; --help is the shortest way to have compileall do nothing.
+make install DESTDIR="$DESTDIR/python" COMPILEALL_OPTS=--help
+
+install=$DESTDIR/python/install
+name=python$PYTHON_VERSION
+case $PYTHON_ABI in *t*) library=$install/lib/${name}t ;; *) library=$install/lib/$name ;; esac
+config=config-$PYTHON_VERSION$PYTHON_ABI-$MULTIARCH
+
+find "$install" -name __pycache__ -prune -exec rm -r {} +
+mkdir -p "$library/lib-dynload"
+touch "$library/lib-dynload/.empty"
+if [ -n "$PYTHON_ABI" ]; then
+  ln -sf "$name$PYTHON_ABI" "$install/bin/$name"
+fi
+ln -sf "$(readlink "$install/bin/python3")" "$install/bin/python"
+ln -sf "$(basename "$library")/$config/lib$name$PYTHON_ABI.a" "$install/lib/lib$name$PYTHON_ABI.a"
+if [ -d "$PREFIX/share/terminfo" ]; then
+  mkdir -p "$install/share"
+  cp -R "$PREFIX/share/terminfo" "$install/share/terminfo"
+fi
+
+"$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
+"$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+
+build=$DESTDIR/python/build
+mkdir -p "$build/lib"
+find Modules Objects Parser Programs Python -name '*.o' | LC_ALL=C sort | tar cf - -T - | tar xf - -C "$build"
+for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.local Modules/Setup.bootstrap \
+  Modules/Setup.stdlib Python/frozen.c; do
+  if [ -f "$file" ]; then
+    cp "$file" "$build/$file"
+  fi
+done
+cp "$library/$config/Makefile" "$build/Modules/Makefile"
+cp "$DATA/finish/run_tests.py" "$build/run_tests.py"
+cp "$PREFIX"/lib/*.a "$build/lib/"

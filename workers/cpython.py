@@ -1,0 +1,228 @@
+"""CPython's nodes of a cell: what is configured how, which modules are built in, which node needs which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from workers.model import DATA, Cell
+from workers.modules import load_modules, modules_of, setup_local
+from workers.nodes import NodeSpec, tool_environment
+from workers.sandbox import DEPS
+
+_CONFIGURE = "recipes/cpython-configure.sh"  # what the instrumented and the final build have in common
+_CHECK = "finish/check_modules.py"
+FINISH = (_CONFIGURE, _CHECK, "finish/relocate.py", "finish/run_tests.py")
+
+# The nodes whose static libraries CPython links. macOS has some of them in its SDK.
+LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
+LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid")
+
+# What configure would otherwise ask pkg-config, or the building machine, about: variable prefix → libraries.
+# System libraries that a static one needs stand behind it.
+_PACKAGES = {
+    "ZLIB": "-lz",
+    "BZIP2": "-lbz2",
+    "LIBLZMA": "-llzma -lpthread",
+    "LIBFFI": "-lffi",
+    "LIBSQLITE3": "-lsqlite3 -lm -ldl -lpthread",
+    "LIBMPDEC": "-lmpdec -lm",
+}
+_LINUX_PACKAGES = {
+    "CURSES": "-lncursesw",
+    "PANEL": "-lpanelw",
+    "LIBEDIT": "-ledit -lncursesw",
+    "LIBUUID": "-luuid",
+}
+
+# Answers that configure gets by asking the running kernel or network, which say nothing about where archives will run.
+_ANSWERS = (
+    "ac_cv_file__dev_ptmx=yes",
+    "ac_cv_file__dev_ptc=no",
+    "ac_cv_buggy_getaddrinfo=no",
+    "ac_cv_working_tzset=yes",
+    "ac_cv_posix_semaphores_enabled=yes",
+    "ac_cv_broken_sem_getvalue=no",
+    "ac_cv_prog_PYTHON_FOR_REGEN=python3",
+)
+
+
+def cpython_nodes(cell: Cell) -> list[NodeSpec]:
+    """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
+
+    With PGO: a build Python, which freezes modules in place of two more interpreters that would each cost an LTO link,
+    an instrumented build, the profile, the optimised build. Without: one build, which freezes for itself.
+    """
+    name = f"cpython-{cell.version.minor}-{cell.variant.slug}"
+    final = NodeSpec(
+        name=name,
+        stage="cpython",
+        recipe="cpython.sh",
+        sources=(cell.version.source,),
+        needs=_library_needs(cell),
+        environment=build_environment(cell),
+        data=FINISH,
+        edits=cell.version.minor,
+    )
+    if not cell.variant.pgo:
+        return [final]
+    helper = build_python(cell) if cell.version.number >= (3, 11) else None
+    freezers = () if helper is None else (helper.name,)
+    instrumented = replace(
+        final,
+        name=f"{name}-instrument",
+        recipe="cpython-instrument.sh",
+        needs=(*final.needs, *freezers),
+        environment={**final.environment, **instrument_environment(cell)},
+        data=(_CONFIGURE, _CHECK),
+    )
+    profile = NodeSpec(
+        name=f"{name}-profile",
+        stage="cpython",
+        recipe="cpython-profile.sh",
+        needs=(instrumented.name,),
+        environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
+        data=training_files(),
+    )
+    optimised = replace(final, needs=(*final.needs, *freezers, profile.name))
+    return [*([] if helper is None else [helper]), instrumented, profile, optimised]
+
+
+def build_python(cell: Cell) -> NodeSpec:
+    """A small interpreter of the same release for the building machine, the same for all variants."""
+    return NodeSpec(
+        name=f"cpython-{cell.version.minor}-build",
+        stage="cpython",
+        recipe="cpython-build.sh",
+        sources=(cell.version.source,),
+        needs=("sysroot",) if cell.target.os == "linux" else (),
+        environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
+    )
+
+
+def build_environment(cell: Cell) -> dict[str, str]:
+    """What the recipes of the instrumented and the final build are told."""
+    modules = modules_of(cell.version, cell.target, load_modules())
+    return {
+        **tool_environment(cell.target),
+        **compiler_flags(cell),
+        **package_variables(cell),
+        "PYTHON_VERSION": cell.version.minor,
+        "PYTHON_ABI": cell.abi_suffix,
+        "MULTIARCH": cell.target.multiarch,
+        "CONFIGURE": " ".join(configure_arguments(cell)),
+        "SETUP_LOCAL": setup_local(cell.version, modules),
+        "MODULES_BUILTIN": " ".join(modules.builtin),
+        "MODULES_SHARED": " ".join(modules.shared),
+        "LTO": "yes" if cell.variant.lto else "no",
+        "PGO": "yes" if cell.variant.pgo else "no",
+    }
+
+
+def instrument_environment(cell: Cell) -> dict[str, str]:
+    """What differs in the instrumented build.
+
+    No LTO: clang's front end instruments before any optimisation, so its profile fits a build with LTO, and the link
+    takes seconds instead of minutes (reference: speed, 5.3).
+    Atomic counters where threads run at the same time; clang's plain ones lose counts there (rust-lang/rust#158217).
+    """
+    generate = "-fprofile-instr-generate"
+    if cell.variant.freethreaded:
+        generate += " -fprofile-update=atomic"
+    arguments = [argument for argument in configure_arguments(cell) if not argument.startswith("--with-lto")]
+    return {"CONFIGURE": " ".join(arguments), "PROFILE_GENERATE": generate, "LTO": "no"}
+
+
+def configure_arguments(cell: Cell) -> list[str]:
+    """The arguments of CPython's configure. None holds a space."""
+    version, variant, target = cell.version.number, cell.variant, cell.target
+    arguments = [
+        f"--build={target.triple}",
+        f"--host={target.triple}",
+        "--prefix=/install",
+        "--enable-shared",
+        "--without-ensurepip",
+        f"--with-openssl={DEPS}",
+        "--with-system-expat",
+        "--with-system-libmpdec",
+        "--enable-loadable-sqlite-extensions",
+        # No hash of CPython's own that hashlib could fall back on, around the FIPS provider.
+        "--with-builtin-hashlib-hashes=blake2",
+        *_ANSWERS,
+    ]
+    if target.os == "linux":
+        arguments.append("--with-readline=editline")
+    if version >= (3, 12):
+        arguments.append("MODULE_BUILDTYPE=static")
+    if version >= (3, 13):
+        arguments.append("--with-mimalloc")
+    if version >= (3, 14):
+        # glibc has it since 2.25, and the headers of the sysroot declare it for every release.
+        arguments.append("ac_cv_func_explicit_bzero=no")
+        if not variant.debug:
+            arguments.append("--with-tail-call-interp")
+    if variant.freethreaded:
+        arguments.append("--disable-gil")
+    if variant.debug:
+        arguments.append("--with-pydebug")
+    if variant.pgo:
+        arguments.append("--enable-optimizations")
+    if variant.lto:
+        # Not "yes", which is ThinLTO: full LTO measured 1.3 % faster on Linux (python-build-standalone #1276).
+        arguments.append("--with-lto=full")
+    return arguments
+
+
+def compiler_flags(cell: Cell) -> dict[str, str]:
+    """CFLAGS and its kin. Those with NODIST stay out of sysconfig, so out of other people's extension modules.
+
+    Never -no-pie or -fno-pie in any of them: no extension module would link, and make would go on without them. The
+    recipe gives it to the linking of the interpreter alone.
+    """
+    target = cell.target
+    include = f"{DEPS}/include"
+    flags = [flag for flag in target.cflags if not (cell.variant.debug and "_FORTIFY_SOURCE" in flag)]
+    # -g1: lines for backtraces; full debug information would triple what the linker and the archive carry.
+    own = "" if cell.variant.debug else "-g1 -fno-semantic-interposition"
+    return {
+        "CFLAGS": " ".join(flags),
+        "CPPFLAGS": f"-I{include} -I{include}/ncursesw -I{include}/uuid",
+        "LDFLAGS": " ".join([*target.ldflags, f"-L{DEPS}/lib"]),
+        "CFLAGS_NODIST": own,
+        "LDFLAGS_NODIST": "-Wl,--exclude-libs,ALL" if target.os == "linux" else "",
+    }
+
+
+def package_variables(cell: Cell) -> Mapping[str, str]:
+    """`<PREFIX>_CFLAGS` and `<PREFIX>_LIBS` for each library, which keep configure from asking pkg-config."""
+    include = f"-I{DEPS}/include"
+    cflags = {
+        "CURSES": f"{include} {include}/ncursesw",
+        "PANEL": f"{include} {include}/ncursesw",
+        "LIBUUID": f"{include} {include}/uuid",
+        "LIBMPDEC": f"{include} -DCONFIG_64=1",
+    }
+    packages = dict(_PACKAGES)
+    if cell.target.os == "linux":
+        packages |= _LINUX_PACKAGES
+    if cell.version.number >= (3, 14):
+        packages["LIBZSTD"] = "-lzstd -lpthread"
+    variables = {}
+    for name, libraries in packages.items():
+        variables[f"{name}_CFLAGS"] = cflags.get(name, include)
+        variables[f"{name}_LIBS"] = libraries
+    return variables
+
+
+def training_files() -> tuple[str, ...]:
+    """The training programs, as paths below cpython-unix."""
+    return tuple(sorted(f"training/{path.name}" for path in (DATA / "training").iterdir() if path.is_file()))
+
+
+def _library_needs(cell: Cell) -> tuple[str, ...]:
+    linux = cell.target.os == "linux"
+    return (
+        *(("sysroot", *LINUX_LIBRARIES) if linux else ()),
+        *LIBRARIES,
+        *(("zstd",) if cell.version.number >= (3, 14) else ()),
+    )
