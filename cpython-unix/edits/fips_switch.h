@@ -36,10 +36,12 @@
 #  include <sys/auxv.h>
 #endif
 
+#include <openssl/conf.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/fips_names.h>
 #include <openssl/params.h>
 #include <openssl/provider.h>
 
@@ -365,6 +367,31 @@ fips_problem(const fips_places *places, PyObject **facts)
     return problem;
 }
 
+/* Loading a configuration, OpenSSL drops the errors of a provider that it could not activate. So the provider is loaded
+   once more, on its own in a context of its own, for what it says then. 1 when it loads there. */
+static int
+fips_load_alone(const fips_places *places)
+{
+    OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
+    CONF *config = context != NULL ? NCONF_new_ex(context, NULL) : NULL;
+    OSSL_PROVIDER *provider = NULL;
+    if (config != NULL && NCONF_load(config, places->config, NULL) > 0
+        && OSSL_PROVIDER_set_default_search_path(context, places->modules))
+    {
+        char *mac = NCONF_get_string(config, "fips_sect", OSSL_PROV_FIPS_PARAM_MODULE_MAC);
+        OSSL_PARAM with[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_PROV_FIPS_PARAM_MODULE_MAC, mac != NULL ? mac : "", 0),
+            OSSL_PARAM_construct_end(),
+        };
+        ERR_clear_error();
+        provider = OSSL_PROVIDER_load_ex(context, "fips", with);
+    }
+    int loads = provider != NULL && OSSL_PROVIDER_unload(provider);
+    NCONF_free(config);
+    OSSL_LIB_CTX_free(context);
+    return loads;
+}
+
 /* All that OpenSSL has to say, emptied out of its queue, as one new string; NULL with an exception set. */
 static PyObject *
 fips_openssl_errors(void)
@@ -435,13 +462,19 @@ fips_switch(fips_places *places, PyObject **facts)
         return fips_refuse(places, asked_by, "its configuration could not be loaded");
     }
     const char *problem = fips_problem(places, facts);
+    /* Fetching what was rightly refused left errors behind. */
+    ERR_clear_error();
     if (problem != NULL) {
-        /* The configuration is loaded once a process: what an embedding program, or a first import with FIPS off, had
-           OpenSSL read before this can't be taken back. */
+        if (fips_load_alone(places)) {
+            /* A configuration is loaded once a process. Objects made from the other one may be in use: there is no way
+               back from them. */
+            ERR_clear_error();
+            ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL,
+                           "the provider itself loads; the configuration is wrong, or OpenSSL had been set up with "
+                           "another one before (FIPS mode has to be asked for before the first use of OpenSSL)");
+        }
         return fips_refuse(places, asked_by, problem);
     }
-    /* The MD5 that was rightly refused left its error behind. */
-    ERR_clear_error();
     if (*facts == NULL) {
         return -1;
     }
