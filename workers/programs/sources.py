@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import click
 
 from workers.errors import Failure
@@ -14,7 +12,7 @@ from workers.reports.base import write_report
 from workers.reports.build import ChosenPin, FetchedSource, Plan, SourcesReport
 from workers.sources.choose import choose
 from workers.sources.fetch import fetch
-from workers.sources.pins import Pin, load_pins
+from workers.sources.pins import load_pins
 from workers.sources.settings import SourceSettings, source_options
 
 
@@ -28,21 +26,25 @@ def command(only: tuple[str, ...], everything: bool, places: Places, sources: So
     """Fetches the sources that are needed for what the plan found missing."""
     watch = Stopwatch()
     progress = Progress()
-    pins = load_pins()
-    if only or everything:
-        wanted = choose(only or list(pins), pins, places.cache, places.state, sources, progress)
-    else:
-        wanted = needed(places.plan())
+    wanted: list[ChosenPin] = []
     fetched: list[FetchedSource] = []
     failed: Failure | None = None
     try:
+        pins = load_pins()
+        if only or everything:
+            wanted = choose(only or list(pins), pins, places.cache, places.state, sources, progress)
+        else:
+            wanted = needed(places.plan())
         fetched = fetch(wanted, pins, places.cache, places.state, sources, progress)
     except Failure as failure:
         failed = failure
     behind = [pin for pin in wanted if not pin.is_newest]
     report = SourcesReport("pymint/sources/1", failed is None, fetched, behind, watch.measure())
     write_report(report, places.reports / "sources.json")
-    _tell(behind, pins, progress)
+    for pin in behind:
+        progress.line(
+            f"{pin.source}: {pin.version} is used, not {pin.newest}, which could not be had. {pin.note}".strip()
+        )
     if failed is not None:
         raise failed
     count = sum(source.size for source in fetched)
@@ -56,10 +58,3 @@ def needed(plan: Plan) -> list[ChosenPin]:
     building = set(missing(plan.nodes, shipped_nodes(plan.nodes)))
     names = {name for node in plan.nodes if node.name in building for name in node.sources}
     return [pin for pin in plan.pins if pin.source in names]
-
-
-def _tell(behind: list[ChosenPin], pins: Mapping[str, tuple[Pin, ...]], progress: Progress) -> None:
-    for pin in behind:
-        progress.line(
-            f"{pin.source}: {pin.version} is used, not {pin.newest}, which could not be had. {pin.note}".strip()
-        )

@@ -94,7 +94,7 @@ class Distribution:
 
         Raises Missed when the distribution has not got it, Wrong when it gives other bytes than it lists.
         """
-        missed = Missed("")
+        problem: Missed | Wrong = Missed("")
         for entry in self.listed(file):
             place = directory / file.sha256
             place.unlink(missing_ok=True)
@@ -103,16 +103,16 @@ class Distribution:
             origin = f"the distribution's {_named([entry])}"
             if done.returncode == 0 and place.exists():
                 return place, origin
-            complaint = _complaint(done.stdout + done.stderr)
-            full_disk(complaint, place)
-            if "404" in complaint:
+            output = done.stdout + done.stderr
+            full_disk(output, place)
+            if re.search(r"\b404 +Not Found", output):
                 self._remember_gone(entry.url)
-                missed = Missed(f"{origin} is listed, but its mirror has not got the file")
-            elif "mismatch" in complaint.lower():
-                raise Wrong(origin, None, place.stat().st_size if place.exists() else 0)
+                problem = Missed(f"{origin} is listed, but its mirror has not got the file")
+            elif "sum mismatch" in output.lower() or "unexpected size" in output.lower():
+                problem = Wrong(f"{origin} (its client refused them)", None, entry.size)
             else:
-                missed = Missed(f"{origin}: {complaint}")
-        raise missed
+                problem = Missed(f"{origin}: {_complaint(output)}")
+        raise problem
 
     def _current(self) -> Index:
         with self._lock:
@@ -299,5 +299,5 @@ def _named(entries: Iterable[Listed]) -> str:
 
 def _complaint(output: str) -> str:
     """The client's own words, without URLs, which tell the mirror that this machine is set up with."""
-    lines = [line for line in output.splitlines() if line.startswith(("E:", "Err:", "  "))]
-    return without_urls(" ".join(line.strip() for line in lines[-3:])) or "the client gave no reason"
+    lines = [line[2:] for line in output.splitlines() if line.startswith("E:") and "Download Failed" not in line]
+    return without_urls(" ".join(" ".join(lines).split())) or "the client gave no reason"

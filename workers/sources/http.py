@@ -19,7 +19,6 @@ from workers.sources.meter import Meter
 from workers.sources.outcome import Missed, Wrong
 from workers.sources.pins import PinnedFile
 
-_CHUNK = 1 << 16
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 20.0
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
@@ -48,6 +47,8 @@ class Web:
             except httpx.TransportError as error:
                 self._dead[host] = f"{_host(url)} does not answer ({_reason(error)})"
                 return self._dead[host]
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                return f"{_host(url)}: {_reason(error)}"
 
     def _probed(self, url: str, file: PinnedFile) -> str | None:
         timeout = httpx.Timeout(4.0, connect=3.0)
@@ -90,6 +91,8 @@ class Web:
                 wait = max(wait, min(error.wait_s, _LONGEST_WAIT_S))
             except httpx.TransportError as error:
                 problem = _reason(error)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise Missed(f"{_host(url)}: {_reason(error)}") from error
             else:
                 found, count = _digest(partial)
                 if found == file.sha256:
@@ -158,7 +161,7 @@ def _receive(answer: httpx.Response, url: str, file: PinnedFile, partial: Path, 
         stream.truncate()
         meter.reached(file.sha256, count)
         try:
-            for chunk in answer.iter_raw(_CHUNK):
+            for chunk in answer.iter_raw():  # in pieces of a size, a broken connection would lose the last one
                 stream.write(chunk)
                 count += len(chunk)
                 if file.size is not None and count > file.size:

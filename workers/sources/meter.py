@@ -16,7 +16,10 @@ class Stopped(Exception):
 
 
 class Meter:
-    """Adds up bytes over parallel downloads and shows them at most five times a second. Safe to use from threads."""
+    """Adds up bytes over parallel downloads and shows them at most five times a second. Safe to use from threads.
+
+    total: bytes; 0 when it is not known how much there will be, then nothing is shown.
+    """
 
     def __init__(self, progress: Progress, total: int, what: str = "sources") -> None:
         self._progress = progress
@@ -38,6 +41,8 @@ class Meter:
         """`key` has `count` bytes now. Raises Stopped when the program is ending."""
         if self._stop.is_set():
             raise Stopped
+        if self._total == 0:
+            return
         with self._lock:
             self._done[key] = count
             now = time.monotonic()
@@ -45,7 +50,7 @@ class Meter:
                 return
             self._shown = now
             done = sum(self._done.values())
-        self._progress.at(done, max(self._total, done), self._what)
+        self._progress.at(min(done, self._total), self._total, self._what)
 
     def forget(self, key: str) -> None:
         """What `key` had was thrown away."""

@@ -94,8 +94,9 @@ def derived(machine: Sequence[Repository], codename: str, suites: Sequence[str])
     codename: of the machine's release, such as bookworm. A suite `X-security` comes from where the machine has its own
     security updates from. Empty where the machine has no repository of its own release.
     """
-    main = _of_suite(machine, {codename, "stable", "oldstable", "testing", "unstable", "sid"})
-    security = _of_suite(machine, {f"{codename}-security", f"{codename}/updates", "stable-security"})
+    # By the release's own name first: vendors call their suites "stable" too.
+    main = _of_suite(machine, [codename, "stable", "oldstable", "testing", "unstable", "sid"])
+    security = _of_suite(machine, [f"{codename}-security", f"{codename}/updates", "stable-security"])
     plain = tuple(suite for suite in suites if not suite.endswith("-security"))
     secured = tuple(suite for suite in suites if suite.endswith("-security"))
     result = []
@@ -105,8 +106,10 @@ def derived(machine: Sequence[Repository], codename: str, suites: Sequence[str])
     return result
 
 
-def _of_suite(machine: Sequence[Repository], names: set[str]) -> Repository | None:
-    return next((entry for entry in machine if names & set(entry.suites) and "main" in entry.components), None)
+def _of_suite(machine: Sequence[Repository], names: Sequence[str]) -> Repository | None:
+    """The machine's first entry with the first of the names that it has an entry for."""
+    with_main = [entry for entry in machine if "main" in entry.components]
+    return next((entry for name in names for entry in with_main if name in entry.suites), None)
 
 
 def as_deb822(repositories: Sequence[Repository]) -> str:
