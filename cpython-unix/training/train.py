@@ -1,0 +1,123 @@
+"""What a CPython is trained on: kernels of ordinary Python, and a few of CPython's own tests for the rarer paths.
+
+CPython's default (`-m test --pgo`) is unit tests only, which run errors and the garbage collector far more than
+programs do: a third of its time is one function of the collector (python/cpython#130701). Here kernels carry most of
+the counts.
+
+Two runs count the same. So nothing here asks for the time, starts a thread or a process, opens a socket, or takes
+entropy from the system; a test that would is skipped. The result goes to standard output without a time in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import sys
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KERNELS = ("objects", "text", "library")
+ROUNDS = 8
+TESTS = (
+    "test_array",
+    "test_base64",
+    "test_binascii",
+    "test_bisect",
+    "test_bytes",
+    "test_cmath",
+    "test_codecs",
+    "test_collections",
+    "test_complex",
+    "test_dataclasses",
+    "test_float",
+    "test_fstring",
+    "test_generators",
+    "test_heapq",
+    "test_int",
+    "test_json",
+    "test_long",
+    "test_math",
+    "test_memoryview",
+    "test_operator",
+    "test_ordered_dict",
+    "test_patma",
+    "test_re",
+    "test_set",
+    "test_str",
+    "test_struct",
+    "test_xml_etree",
+)
+
+
+def kernels() -> list[tuple[str, Callable[[], object]]]:
+    """The functions of the kernel files whose names start with `run_`, in the order of the files."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    found = []
+    for name in KERNELS:
+        module = importlib.import_module(f"kernels_{name}")
+        found += [(f"{name}: {key[4:]}", value) for key, value in vars(module).items() if key.startswith("run_")]
+    return found
+
+
+def skip_what_differs() -> None:
+    """Makes what could differ from run to run skip the test that asks for it."""
+    import socket
+    import subprocess
+    import threading
+    import time
+
+    def skip(*args: Any, **kwargs: Any) -> Any:
+        raise unittest.SkipTest("differs from run to run")
+
+    subprocess.Popen.__init__ = skip  # type: ignore[method-assign]
+    threading.Thread.start = skip  # type: ignore[method-assign]
+    socket.socket.__init__ = skip  # type: ignore[method-assign]
+    os.fork = os.urandom = skip
+    time.sleep = lambda seconds: None
+
+
+class Tally(unittest.TestResult):
+    """Counts; unlike a text result it formats no times."""
+
+    def line(self) -> str:
+        bad = [str(test) for test, _ in self.failures + self.errors]
+        counts = f"{self.testsRun} tests, {len(self.skipped)} skipped, {len(bad)} failed"
+        return "\n    ".join([counts, *bad])
+
+
+def run_test(name: str) -> str:
+    random.seed(1)
+    tally = Tally()
+    unittest.defaultTestLoader.loadTestsFromName(f"test.{name}").run(tally)
+    return tally.line()
+
+
+def main() -> None:
+    import_only = "--import-only" in sys.argv
+    selected = kernels()
+    from test import support
+
+    support.verbose = 0
+    support.use_resources = []
+    support.PGO = True
+    for name in TESTS:
+        unittest.defaultTestLoader.loadTestsFromName(f"test.{name}")
+    if import_only:
+        for _, kernel in selected:
+            kernel()
+        return
+    for name, kernel in selected:
+        for _ in range(ROUNDS):
+            random.seed(1)
+            kernel()
+        print(f"kernel {name}", flush=True)
+    skip_what_differs()
+    for name in TESTS:
+        print(f"{name}: {run_test(name)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
