@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from workers.errors import Failure
-from workers.fips.config import self_contained
+from workers.fips.config import check_mac, self_contained
 from workers.model import Cell, load_matrix
 from workers.objects import extract
 from workers.package.beside import build_document, fips_document
@@ -130,9 +130,11 @@ def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str
     *others, cpython = outputs
     shipped = [output for output in others if _is_shipped(output)]
     provider = find_provider(next(output for output in others if output.node == "fips-provider"))
+    module_config = provider.module_config.read_text()
+    check_mac(provider.module.read_bytes(), module_config)
     entries = cpython_entries(cpython)
     entries += library_entries(shipped, frozenset(entry.path for entry in entries))
-    entries += provider_entries(provider, self_contained(provider.module_config.read_text()))
+    entries += provider_entries(provider, self_contained(module_config))
     entries += licence_entries([*shipped, cpython])
     entries += [
         Entry("python/FIPS.json", data=fips_document(plan, provider)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from workers.fips.config import module_mac
 from workers.tarball import Member, reading
 from workers.validate import ar
 from workers.validate.elf import ELF_MAGIC, Elf, read_elf
 from workers.validate.macho import MACHO_MAGICS, MachO, read_macho
 
-# The key of the FIPS module's own integrity check, public and the same for every OpenSSL 3.x provider.
-FIPS_KEY = bytes.fromhex("f4556650ac31d35461610bac4ed81b1a181b2d8a43ea2854cbae22ca74560813")
 PROVIDER_NAMES = ("fips.so", "fips.dylib")
 
 _BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
@@ -48,7 +46,7 @@ class Contents:
     members: in the archive's order. elves, machos: binaries, those inside of static libraries as `libz.a:adler32.o`.
     unreadable: files that look like binaries and can't be read. texts: of the files that rules read.
     shebangs: first lines that begin with `#!`. searched: how many texts were searched. found_paths: what was in them.
-    macs: HMAC of each FIPS module under its fixed key. digests: their sha256.
+    macs: of each FIPS module, as OpenSSL writes it. digests: their sha256.
     """
 
     name: str
@@ -120,7 +118,7 @@ class _Reader:
             return
         path = below_python(member.path)
         if PurePosixPath(path).name in PROVIDER_NAMES and "/ossl-modules/" in path:
-            self._macs[path] = hmac.new(FIPS_KEY, content, "sha256").hexdigest()
+            self._macs[path] = module_mac(content)
             self._digests[path] = hashlib.sha256(content).hexdigest()
         if not self._binary(path, content):
             self._text(path, content)

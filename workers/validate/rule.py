@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from workers.errors import Failure
@@ -34,6 +35,23 @@ class Case:
     version: str | None = None
     options: str | None = None
     named_triple: str | None = None
+
+    @cached_property
+    def modules(self) -> tuple[frozenset[str], frozenset[str]] | None:
+        """The modules that have to be there, all and the shared ones; None when they are not known."""
+        return self.policy.modules_for(self.version or "", self.triple or "")
+
+    @cached_property
+    def libpython_exports(self) -> frozenset[str]:
+        """What embedding programs find in libpython."""
+        names: set[str] = set()
+        for elf in self.contents.elves:
+            if elf.linked and elf.name.startswith("libpython") and ".so.1" in elf.name:
+                names |= elf.exported
+        for macho in self.contents.machos:
+            if macho.linked and macho.name.startswith("libpython"):
+                names |= {name.removeprefix("_") for name in macho.exported}
+        return frozenset(names)
 
     @property
     def target(self) -> TargetRules | None:

@@ -24,17 +24,6 @@ def extensions(case: Case) -> Iterator[tuple[str, Extension]]:
                 yield name, way
 
 
-def exported_by_libpython(case: Case) -> frozenset[str]:
-    names: set[str] = set()
-    for elf in case.contents.elves:
-        if elf.linked and elf.name.startswith("libpython") and ".so.1" in elf.name:
-            names |= elf.exported
-    for macho in case.contents.machos:
-        if macho.linked and macho.name.startswith("libpython"):
-            names |= {name.removeprefix("_") for name in macho.exported}
-    return frozenset(names)
-
-
 @rule("python-json.format", of=full, why="Readers of format 8 refuse a document with fields that they do not know.")
 def is_of_format(contents: Contents, case: Case) -> Iterator[Finding]:
     if case.complaint is not None:
@@ -94,7 +83,7 @@ def banned(extension: tuple[str, Extension], case: Case) -> Iterator[Finding]:
     "python-json.extensions", of=document, why="A module that is missing breaks programs; one too many can undo FIPS."
 )
 def wanted_extensions(found: PythonJson, case: Case) -> Iterator[Finding]:
-    sets = case.policy.modules_for(found.python_major_minor_version, found.target_triple)
+    sets = case.modules
     if sets is None:
         yield Finding(DOCUMENT, f"Python {found.python_major_minor_version}", "a version whose modules are known")
         return
@@ -108,7 +97,7 @@ def wanted_extensions(found: PythonJson, case: Case) -> Iterator[Finding]:
 @rule("python-json.shared", of=extensions, why="A module that is built in can't be left out by deleting its file.")
 def shared_as_wanted(extension: tuple[str, Extension], case: Case) -> Iterator[Finding]:
     name, way = extension
-    sets = case.policy.modules_for(case.version or "", case.triple or "")
+    sets = case.modules
     if sets is None or name not in sets[0]:
         return
     is_shared = isinstance(way.shared_lib, str)
@@ -134,7 +123,7 @@ def shared_exists(extension: tuple[str, Extension], case: Case) -> Iterator[Find
 )
 def init_functions(extension: tuple[str, Extension], case: Case) -> Iterator[Finding]:
     name, way = extension
-    exported = exported_by_libpython(case)
+    exported = case.libpython_exports
     if not exported or way.init_fn == "NULL":
         return
     shared = isinstance(way.shared_lib, str)

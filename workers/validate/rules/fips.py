@@ -94,11 +94,7 @@ def module_mac(path: str, case: Case) -> Iterator[Finding]:
     made = case.contents.macs[path]
     for config in configs(case):
         text = case.contents.texts[config]
-        macs = [
-            values["module-mac"].replace(":", "").lower()
-            for values in sections(text).values()
-            if "module-mac" in values
-        ]
+        macs = [values["module-mac"].upper() for values in sections(text).values() if "module-mac" in values]
         if macs != [made]:
             yield Finding(config, f"module-mac {', '.join(macs) or 'missing'}", f"{made}, the HMAC of {path}")
 
