@@ -5,7 +5,7 @@
 sed -i 's/-lncurses/-lncursesw/g' configure
 grep -q 'lncursesw' configure
 # A signal that a Python program gets while it reads a line is for that program, not for its whole process group.
-sed -i 's/(void)kill(0, signo)/(void)raise(signo)/' src/sig.c
+sed -i 's/(void) *kill(0, signo)/(void) raise(signo)/' src/sig.c
 grep -q 'raise(signo)' src/sig.c
 CPPFLAGS="$CPPFLAGS -I$PREFIX/include" LDFLAGS="$LDFLAGS -L$PREFIX/lib" \
   ./configure --host="$TARGET" --build="$BUILD_TRIPLE" --prefix="$PREFIX" --disable-shared --disable-examples

@@ -8,3 +8,4 @@ grep -q 'open_temp_exec_file (void)' include/ffi_common.h ||
 make
 make install DESTDIR="$DESTDIR"
 rm -f "$DESTDIR$PREFIX/lib/libffi.la"
+rm -rf "$DESTDIR$PREFIX/share"

@@ -3,3 +3,4 @@
 ./configure --host="$TARGET" --build="$BUILD_TRIPLE" --prefix="$PREFIX" --disable-cxx --disable-shared --disable-doc
 make
 make install DESTDIR="$DESTDIR"
+rm -rf "$DESTDIR$PREFIX/share"
