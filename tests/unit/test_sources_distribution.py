@@ -11,16 +11,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.sources_server import Heard, Served, Server, pin, serving, sha
 from workers.reports.build import ChosenPin
 from workers.sources import distribution as module
 from workers.sources.choose import choose
-from workers.sources.distribution import Distribution, configuration, problems_of
+from workers.sources.distribution import Distribution, Index, configuration, problems_of
 from workers.sources.fetch import fetch
 from workers.sources.meter import Meter
 from workers.sources.outcome import Missed, Wrong
@@ -227,6 +228,38 @@ def test_lists_are_fetched_once_for_many_runs(repository: Repository, tmp_path: 
     assert repository.distribution(tmp_path / "state", heard).listed(hello().files[0])
     assert len(repository.site.requests) == before
     assert heard.lines == []
+
+
+def aged(state: Path, by_s: float) -> None:
+    """Makes the stored index older."""
+    path = state / "distribution" / "index.json"
+    index = msgspec.json.decode(path.read_bytes(), type=Index)
+    path.write_bytes(msgspec.json.encode(replace(index, at=index.at - by_s)))
+
+
+def test_lists_are_fetched_again_after_hours(repository: Repository, tmp_path: Path) -> None:
+    repository.distribution(tmp_path / "state").listed(hello().files[0])
+    before = len(repository.site.requests)
+    aged(tmp_path / "state", 7 * 3600)
+    assert repository.distribution(tmp_path / "state").listed(hello().files[0])
+    assert len(repository.site.requests) > before
+
+
+def test_lists_of_some_age_are_fetched_again_for_a_file_that_they_have_not_got(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.distribution(tmp_path / "state").listed(hello().files[0])
+    aged(tmp_path / "state", 2 * 3600)
+    before = len(repository.site.requests)
+    client = repository.distribution(tmp_path / "state")
+    for _ in range(2):
+        with pytest.raises(Missed):
+            client.listed(hello(b"other").files[0])
+    once = len(repository.site.requests)
+    assert once > before
+    with pytest.raises(Missed):
+        repository.distribution(tmp_path / "state").listed(hello(b"other").files[0])
+    assert len(repository.site.requests) == once
 
 
 def test_a_file_that_no_list_has_is_missed(repository: Repository, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ from workers.sources.outcome import Missed, Wrong, full_disk, without_urls
 from workers.sources.pins import Distro, PinnedFile
 from workers.sources.repositories import as_deb822, derived, read_repositories, stanzas, suites_for
 
-# A pool changes a few times a day; lists that are younger are not fetched again.
+# A pool changes a few times a day; lists that are younger are not fetched again, but where a file is not in them.
 _LISTS_GOOD_FOR_S = 6 * 3600
+_LISTS_GOOD_FOR_ANOTHER_LOOK_S = 3600
 _APT_HELPER = Path("/usr/lib/apt/apt-helper")
 _FORMAT = "$(RELEASE)|$(REPO_URI)|$(FILENAME)"
 _SUITE = re.compile(r"(?:/dists/|://\S+ )([a-z][\w.-]*)")
@@ -80,6 +81,8 @@ class Distribution:
     def listed(self, file: PinnedFile) -> list[Listed]:
         """Where the distribution lists the very file, in any suite and revision. Raises Missed when nowhere."""
         index = self._current()
+        if not any(entry.sha256 == file.sha256 for entry in index.files):
+            index = self._current(_LISTS_GOOD_FOR_ANOTHER_LOOK_S)
         entries = {entry.url: entry for entry in index.files if entry.sha256 == file.sha256}
         if not entries:
             problems = f" ({'; '.join(index.problems)})" if index.problems else ""
@@ -114,36 +117,36 @@ class Distribution:
                 problem = Missed(f"{origin}: {_complaint(output)}")
         raise problem
 
-    def _current(self) -> Index:
+    def _current(self, younger_than_s: float = _LISTS_GOOD_FOR_S) -> Index:
         with self._lock:
             if self._unusable is not None:
                 raise Missed(self._unusable)
-            if self._index is None:
+            if self._index is None or not 0 <= time.time() - self._index.at < younger_than_s:
                 try:
-                    self._index = self._read_or_update()
+                    self._index = self._read_or_update(younger_than_s)
                 except Missed as missed:
                     self._unusable = str(missed)
                     raise
             return self._index
 
-    def _read_or_update(self) -> Index:
+    def _read_or_update(self, younger_than_s: float) -> Index:
         if not _APT_HELPER.exists() or shutil.which("apt-get") is None:
             raise Missed("this machine has no apt")
         with self._held():
-            index = self._stored()
+            index = self._stored(younger_than_s)
             if index is None:
                 index = self._update()
                 self._write(index)
             return index
 
-    def _stored(self) -> Index | None:
+    def _stored(self, younger_than_s: float = _LISTS_GOOD_FOR_S) -> Index | None:
         """The index of an earlier run, if it is young and was made for the packages and suites that are wanted now."""
         try:
             index = msgspec.json.decode((self._home / "index.json").read_bytes(), type=Index)
         except (OSError, msgspec.DecodeError, msgspec.ValidationError):
             return None
         fits = set(self._packages) <= set(index.packages) and set(self._suites) <= set(index.suites)
-        return index if fits and 0 <= time.time() - index.at < _LISTS_GOOD_FOR_S else None
+        return index if fits and 0 <= time.time() - index.at < younger_than_s else None
 
     def _write(self, index: Index) -> None:
         temporary = self._home / f".index.json.{os.getpid()}"

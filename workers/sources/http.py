@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 import hashlib
 import random
 import re
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -180,13 +182,21 @@ def _receive(answer: httpx.Response, url: str, file: PinnedFile, partial: Path, 
 
 
 def _client() -> httpx.Client:
-    """Proxies and certificates come from the environment, as the machine has them set up."""
+    """Proxies come from the environment, trusted certificates from the machine, as they are set up there."""
     return httpx.Client(
+        verify=_trust(),
         follow_redirects=True,
         timeout=httpx.Timeout(30.0, connect=10.0),
         limits=httpx.Limits(max_connections=16),
         headers={"User-Agent": "pymint"},
     )
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that the machine trusts, a company's own among them; where it has none, those that httpx has."""
+    paths = ssl.get_default_verify_paths()
+    return ssl.create_default_context() if paths.cafile or paths.capath else httpx.create_ssl_context()
 
 
 def _digest(path: Path) -> tuple[str, int]:

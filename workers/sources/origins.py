@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from workers.progress import Progress
+from workers.progress import Progress, seconds
 from workers.sources import pypi
 from workers.sources.cache import (
     cached_path,
@@ -104,13 +105,15 @@ class Origins:
             said.append(answer)
         with locked(self.cache, file.sha256):
             for attempt in self._clients(pin, file, meter):
+                started = time.monotonic()
                 try:
-                    attempt()
+                    origin = attempt()
                 except Missed as missed:
                     said.append(str(missed))
                 except Wrong as wrong:
                     said.append(f"other bytes: {wrong.told()}")
                 else:
+                    meter.line(f"{pin.source} {pin.version}: from {origin}, {seconds(time.monotonic() - started)}")
                     return None
         return "; ".join(dict.fromkeys(said)) or "no origin of it is switched on"
 
