@@ -27,7 +27,7 @@ _SHEBANG = """#!/bin/sh
 """
 
 # What makes sysconfig tell the truth after a move.
-_SYSCONFIG_TAIL = '''
+_SYSCONFIG_TAIL = """
 
 def _found_again(value):
     import os
@@ -45,7 +45,7 @@ build_time_vars = {
     name: _found_again(value) if isinstance(value, str) and "/install" in value else value
     for name, value in build_time_vars.items()
 }
-'''
+"""
 
 
 def without_build(text: str, build: str) -> str:

@@ -1,0 +1,94 @@
+"""What is taken out of an installation's text files so that it can move."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import runpy
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from workers.model import DATA
+
+
+@pytest.fixture(scope="module")
+def relocate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("relocate", DATA / "finish" / "relocate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_builds_compiler_becomes_the_users(relocate: ModuleType) -> None:
+    text = "CC=clang -pthread\nCXX=clang++ -pthread\nAR=/mnt/pymint/toolchain/bin/llvm-ar\nX=code.profclangd clang-tidy"
+
+    assert relocate.without_build(text, "/mnt/pymint") == (
+        "CC=cc -pthread\nCXX=c++ -pthread\nAR=ar\nX=code.profclangd clang-tidy"
+    )
+
+
+def test_the_builds_directories_are_gone(relocate: ModuleType) -> None:
+    text = (
+        "CFLAGS=-O3 -I/mnt/pymint/deps/include -I/mnt/pymint/deps/include/ncursesw -g -L/mnt/pymint/deps/lib "
+        "'--with-openssl=/mnt/pymint/deps' abs_srcdir=/mnt/pymint/build/source"
+    )
+
+    assert relocate.without_build(text, "/mnt/pymint") == "CFLAGS=-O3 -g abs_srcdir=."
+
+
+def test_sysconfig_names_the_place_where_it_lies(relocate: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "über all" / "lib" / "python3.13" / "_sysconfigdata__linux_.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        relocate.sysconfig_data({"LIBDIR": "/install/lib", "A": "--prefix=/install", "N": 1, "B": "/installed"})
+    )
+
+    found = runpy.run_path(str(path))["build_time_vars"]
+
+    root = tmp_path / "über all"
+    assert found == {"LIBDIR": f"{root}/lib", "A": f"--prefix={root}", "N": 1, "B": "/installed"}
+
+
+def test_sysconfig_stays_a_literal_for_installers_that_rewrite_it(relocate: ModuleType) -> None:
+    text = relocate.sysconfig_data({"LIBDIR": "/install/lib", "N": 1})
+
+    literal = text.split("build_time_vars = ", 1)[1]
+    assert json.JSONDecoder().raw_decode(literal)[0] == {"LIBDIR": "/install/lib", "N": 1}
+
+
+def test_pkg_config_files_and_scripts_find_their_own_tree(relocate: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "lib" / "pkgconfig").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    pc = tmp_path / "lib" / "pkgconfig" / "python-3.13.pc"
+    pc.write_text("prefix=/install\nlibdir=${prefix}/lib\n")
+    script = tmp_path / "bin" / "pydoc3.13"
+    script.write_text("#!/install/bin/python3.13\nimport pydoc\n")
+
+    relocate.rewrite_configuration(tmp_path, "/mnt/pymint")
+    relocate.rewrite_shebangs(tmp_path)
+
+    assert pc.read_text().startswith("prefix=${pcfiledir}/../..\n")
+    assert script.read_text().startswith("#!/bin/sh\n'''exec' \"$(dirname")
+    compile(script.read_text(), "pydoc3.13", "exec")
+
+
+def test_a_path_of_the_build_that_is_left_is_named(relocate: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("print()\n")
+    (tmp_path / "bad.py").write_text("# made in /mnt/pymint/build\n")
+    (tmp_path / "object.o").write_bytes(b"\x7fELF\0/mnt/pymint/build")
+
+    assert relocate.left_behind(tmp_path, "/mnt/pymint") == ["bad.py: # made in /mnt/pymint/build"]
+
+
+def test_build_details_name_paths_from_where_they_lie(relocate: ModuleType) -> None:
+    text = json.dumps(
+        {"base_prefix": "/install", "libpython": {"dynamic": "/install/lib/libpython3.14.so.1.0"}, "n": 1}
+    )
+
+    moved = json.loads(relocate.relocatable_details(text, Path("/x/lib/python3.14"), Path("/x")))
+
+    assert moved == {"base_prefix": "../..", "libpython": {"dynamic": "../libpython3.14.so.1.0"}, "n": 1}
