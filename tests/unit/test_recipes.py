@@ -18,7 +18,7 @@ RECIPES = sorted((DATA / "recipes").glob("*.sh"))
 
 
 def _complaints(recipes: list[Path]) -> str:
-    """What shellcheck says. SC1091: a recipe that sources another names it by a path that exists in the sandbox only."""
+    """What shellcheck says. SC1091: a recipe that reads another names it by a path that exists in the sandbox only."""
     command = ["shellcheck", "--shell=sh", "--exclude=SC1091", "--format=gcc", *map(str, recipes)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
@@ -52,7 +52,7 @@ def test_no_recipe_downloads() -> None:
 
 
 def test_all_code_is_optimised_and_hidden_but_the_providers() -> None:
-    """-O3 for all: bz2 and lzma get 3 to 4 times slower without. Hidden, the provider would not export its one symbol."""
+    """bz2 and lzma get 3 to 4 times slower without -O3. Hidden, the provider would not export its one symbol."""
     environments = {n.name: n.environment for n in library_nodes(load_matrix().targets["x86_64-unknown-linux-gnu"], {})}
     assert {name for name, env in environments.items() if "-O3" not in env["CFLAGS"].split()} == set()
     shown = {name for name, env in environments.items() if "-fvisibility=hidden" not in env["CFLAGS"].split()}

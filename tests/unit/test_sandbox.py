@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Place:
 
     top: Path
 
-    def run(self, script: str, *, pass_fds: tuple[int, ...] = (), **environment: str) -> Ended:
+    def run(self, script: str, pass_fds: tuple[int, ...] = (), environment: Mapping[str, str] | None = None) -> Ended:
         return run_in_sandbox(
             ["sh", "-eu", "-c", script],
             build=self.top / "build",
@@ -38,7 +38,7 @@ class Place:
             out=self.top / "out",
             toolchain=self.top / "toolchain",
             data=self.top / "data",
-            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
+            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})},
             log=self.log,
             pass_fds=pass_fds,
         )
@@ -49,7 +49,7 @@ class Place:
 
     def said(self, script: str, **environment: str) -> list[str]:
         """The lines that a script which must succeed writes."""
-        ended = self.run(script, **environment)
+        ended = self.run(script, environment=environment)
         text = self.log.read_text()
         assert ended.exit_code == 0, text
         return text.splitlines()
