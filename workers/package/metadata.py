@@ -104,9 +104,7 @@ def python_json(inputs: Inputs) -> PythonJson:
         apple_sdk_platform=inputs.apple.get("apple_sdk_platform", UNSET),
         apple_sdk_version=inputs.apple.get("apple_sdk_version", UNSET),
         apple_sdk_deployment_target=inputs.apple.get("apple_sdk_deployment_target", UNSET),
-        crt_features=(
-            ["glibc-dynamic", f"glibc-max-symbol-version:{inputs.glibc}"] if inputs.glibc is not None else ["libSystem"]
-        ),
+        crt_features=_crt_features(cell, inputs.glibc),
         run_tests="build/run_tests.py",
         licenses=list(inputs.own_licence.ids),
         license_path=inputs.own_licence.path,
@@ -114,6 +112,12 @@ def python_json(inputs: Inputs) -> PythonJson:
         tcl_library_paths=[name for name in tcl if not name.startswith("tcl")] if tcl else None,
         build_info=_build_info(inputs, found),
     )
+
+
+def _crt_features(cell: Cell, glibc: str | None) -> list[str]:
+    if cell.target.os == "macos":
+        return ["libSystem"]
+    return ["glibc-dynamic", *([f"glibc-max-symbol-version:{glibc}"] if glibc is not None else [])]
 
 
 def _build_info(inputs: Inputs, found: dict[str, list[Extension]]) -> BuildInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workers.reports.checks import RuleResult
-from workers.validate.rule import RULES, Case
+from workers.validate.rule import RULES, Case, Rule
 from workers.validate.rules import archive, document, elf, fips, macho, text
 
 # Importing a module of rules registers them; their order here is the report's.
@@ -19,12 +19,16 @@ GROUPS = {
 }
 
 
-def judge(case: Case) -> list[RuleResult]:
-    """The result of every rule, in the order of the groups, within a group as they are written."""
+def ordered() -> list[Rule]:
+    """Every rule, in the order of the groups, within a group as they are written."""
     order = list(GROUPS)
-    rules = sorted(RULES.values(), key=lambda rule: order.index(rule.group))
+    return sorted(RULES.values(), key=lambda rule: order.index(rule.group))
+
+
+def judge(case: Case) -> list[RuleResult]:
+    """The result of every rule."""
     results = []
-    for rule in rules:
+    for rule in ordered():
         subjects = list(rule.of(case))
         findings = [finding for subject in subjects for finding in rule.check(subject, case)]
         results.append(RuleResult(rule.id, rule.why, len(subjects), findings))
