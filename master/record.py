@@ -109,7 +109,7 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
     reports = [store.put(submission.directory / f"{name}.json", f"{name}.json") for name in REPORTS]
     rendered = {"validate.html": pages.of_validate(claims.validate), "prove.html": pages.of_prove(claims.prove)}
     for name, body in rendered.items():
-        reports.append(store.put_bytes(pages.document(archive.name, body).encode(), name))
+        reports.append(store.put_bytes(body.encode(), name))
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in [archive, *reports])
     reports.append(store.put_bytes(sums.encode(), "SHA256SUMS"))
     store.add(

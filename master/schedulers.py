@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from buildbot.changes import changes as changes_module
 from buildbot.plugins import changes, schedulers, util
+from twisted.internet import defer
 
 from master.forms import FORCED_PRIORITY, forms_of
 from master.mirror import Mirror
@@ -14,6 +16,9 @@ from workers.model import Cell
 
 PUSH = "push"
 CHOSEN_CELLS = "chosen-cells"
+
+# How many changes the push scheduler remembers as handled; more than a burst of commits ever has.
+REMEMBERED = 500
 
 
 def poller(url: str, branch: str, interval_s: int, workdir: Path) -> Any:
@@ -29,14 +34,47 @@ def poller(url: str, branch: str, interval_s: int, workdir: Path) -> Any:
     )
 
 
-def schedulers_of(
-    worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str
-) -> list[Any]:  # fmt: skip
+class Push(schedulers.SingleBranchScheduler):  # type: ignore[misc]
+    """Builds every change, also one that was found while this scheduler did not listen.
+
+    Buildbot's own hears of a change once, by a message: one that the poller finds while the master starts (pollers start
+    before schedulers), or just before the master is killed, would never be built.
+    """
+
+    @defer.inlineCallbacks
+    def activate(self) -> Any:
+        yield super().activate()
+        if self.enabled:
+            yield self._change_consumption_lock.run(self._catch_up)
+
+    @defer.inlineCallbacks
+    def _catch_up(self) -> Any:
+        handled = yield self.getState("handled", [])
+        newest = yield self.master.data.get(("changes",), order=["-changeid"], limit=REMEMBERED)
+        for found in reversed(newest):
+            # What is older than all that is remembered was handled, and forgotten.
+            if found["changeid"] > min(handled, default=0):
+                model = yield self.master.db.changes.getChange(found["changeid"])
+                change = yield changes_module.Change.fromChdict(self.master, model)
+                if self.change_filter.filter_change(change):
+                    yield self.gotChange(change, True)
+
+    @defer.inlineCallbacks
+    def gotChange(self, change: Any, important: bool) -> Any:
+        """Called one at a time, under the lock that Buildbot's scheduler has for it."""
+        handled = yield self.getState("handled", [])
+        if change.number in handled:
+            return
+        yield super().gotChange(change, important)
+        yield self.setState("handled", [*handled, change.number][-REMEMBERED:])
+
+
+def schedulers_of(worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str) -> list[Any]:
     """Every commit is built, so none may wait for a quieter tree: a commit without builds could not be released."""
     found: list[Any] = []
     if pushed:
         found.append(
-            schedulers.SingleBranchScheduler(
+            Push(
                 name=PUSH,
                 change_filter=util.ChangeFilter(branch=branch, repository=mirror.url),
                 treeStableTimer=None,

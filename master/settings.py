@@ -204,7 +204,7 @@ def parse(text: str, path: Path) -> Settings:
         return msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
-        section, _, key = where.rstrip("`").replace("[...]", "").partition(".")
+        section, _, key = re.sub(r"\[[0-9.]*\]", "", where.rstrip("`")).partition(".")
         wanted, _, found = message.partition(", got ")
         raise _wrong(
             path, text, section, key, "this value can't be used", wanted=wanted, found=found or None,

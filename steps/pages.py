@@ -1,14 +1,14 @@
-"""Reports as HTML, made on the master from a checked report. Everything in a report is text of a worker: escaped.
-
-Fragments, since Buildbot shows an HTML log inside its own page; `document` makes a page of its own of one.
-"""
+"""Reports as HTML pages, made on the master from a checked report. All in a report is text of a worker: escaped."""
 
 from __future__ import annotations
 
 import jinja2
 
 from steps.summaries import of_provider
+from workers.errors import Failure
 from workers.reports.checks import ProveReport, ValidateReport
+from workers.validate.page import page
+from workers.validate.policy import load_policy
 
 _ENVIRONMENT = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
 
@@ -23,29 +23,6 @@ overflow-wrap:anywhere">{{ caller() }}</td>{% endmacro %}
 {% macro mark(ok) %}<b style="color:{{ '#1a7f37' if ok else '#cf222e' }}">{{ 'held' if ok else 'broken' }}</b>\
 {% endmacro %}
 """
-
-_VALIDATE = _ENVIRONMENT.from_string(
-    _SHARED
-    + """
-<h4>{{ report.archive }}: {{ 'every rule held' if report.ok else 'refused' }}</h4>
-<p>{{ report.rules | length }} rules, policy {{ report.policy }}.
-{% if report.glibc_floor %}The interpreter needs glibc {{ report.glibc_floor }}.{% endif %}
-{% if report.provider_glibc_floor %} The FIPS module needs glibc {{ report.provider_glibc_floor }}.{% endif %}</p>
-<p><code>tar sha256 {{ report.tar_sha256 }}</code></p>
-{% for rule in rules if rule.findings %}
-<h5 style="color:#cf222e">{{ rule.id }}</h5><p>{{ rule.why }}</p>
-{% call table(['file', 'found', 'wanted']) %}{% for finding in rule.findings %}<tr>
-{% call cell() %}<code>{{ finding.file }}</code>{% endcall %}
-{% call cell() %}{{ finding.found }}{% endcall %}
-{% call cell() %}{{ finding.wanted }}{% endcall %}</tr>{% endfor %}{% endcall %}
-{% endfor %}
-{% call table(['rule', '', 'looked at', 'why']) %}{% for rule in rules %}<tr>
-{% call cell() %}<code>{{ rule.id }}</code>{% endcall %}
-{% call cell() %}{{ mark(not rule.findings) }}{% endcall %}
-{% call cell() %}{{ rule.looked_at }}{% endcall %}
-{% call cell() %}{{ rule.why }}{% endcall %}</tr>{% endfor %}{% endcall %}
-"""
-)
 
 _PROVE = _ENVIRONMENT.from_string(
     _SHARED
@@ -68,17 +45,29 @@ _PROVE = _ENVIRONMENT.from_string(
 
 
 def of_validate(report: ValidateReport) -> str:
-    """The validator's report; broken rules first."""
-    return _VALIDATE.render(report=report, rules=sorted(report.rules, key=lambda rule: not rule.findings))
+    """The validator's report, as `./mint validate --html` shows it."""
+    try:
+        title = load_policy(report.policy).title
+    except Failure:  # a policy of the commit that was built, which the master's own does not know
+        title = report.policy
+    return page(report, title)
 
 
 def of_prove(report: ProveReport) -> str:
     """The proof; failed checks first."""
-    return _PROVE.render(
+    body = _PROVE.render(
         report=report,
         checks=sorted(report.checks, key=lambda check: check.ok),
         provider=of_provider(report.provider_version, report.procedure, report.certificate),
     )
+    return document(f"{report.archive}: FIPS proof", body)
+
+
+def embedded(html: str) -> str:
+    """A page for Buildbot's own, which shows an HTML log as part of itself: in a frame that may do nothing."""
+    return _ENVIRONMENT.from_string(
+        '<iframe sandbox="" srcdoc="{{ html }}" style="width:100%;height:85vh;border:0" title="report"></iframe>'
+    ).render(html=html)
 
 
 def document(title: str, body: str) -> str:

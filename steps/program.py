@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from buildbot.process import buildstep
 from buildbot.process.remotecommand import RemoteShellCommand
@@ -25,6 +26,8 @@ R = TypeVar("R")
 REPORT_LIMIT = 16 * 1024 * 1024
 NODE_LOG_LIMIT = 32 * 1024 * 1024
 NODE_LOG = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.log\Z")
+# The node logs that a build's page has already: a failed stage shows what is left.
+SHOWN: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -217,15 +220,14 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
         wanted = {f"{node.name}.log" for node in getattr(report, "nodes", []) if getattr(node, "log", None)}
         if failed and hasattr(report, "nodes"):
             listed = await self.runGlob(f"{self.build.workdir}/{self.run_directory}/logs/*.log", abandonOnFailure=False)
-            seen = self.build.getProperty("shown_logs", [])
-            wanted |= {path.rpartition("/")[2] for path in listed or []} - set(seen)
+            wanted |= {path.rpartition("/")[2] for path in listed or []} - SHOWN.get(self.build, set())
         for name in sorted(wanted):
             if not NODE_LOG.match(name):
                 continue
             data = await read_file(self, f"{self.run_directory}/logs/{name}", NODE_LOG_LIMIT, cut=True)
             if data is not None:
                 await self.addCompleteLog(name.removesuffix(".log"), data.decode("utf-8", "replace"))
-        self.build.setProperty("shown_logs", sorted({*self.build.getProperty("shown_logs", []), *wanted}), "pymint")
+        SHOWN.setdefault(self.build, set()).update(wanted)
 
     async def refuse(self, problem: str) -> int:
         """Ends the step as failed, with the problem as a log and its first line as the summary."""

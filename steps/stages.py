@@ -171,7 +171,7 @@ class Validate(WorkerProgram[ValidateReport]):
 
     async def keep(self, report: ValidateReport) -> None:
         # Made here and not taken from the worker: Buildbot puts HTML logs into its own page as they are.
-        await self.addHTMLLog("validation report", pages.of_validate(report))
+        await self.addHTMLLog("validation report", pages.embedded(pages.of_validate(report)))
 
 
 class ProveFips(WorkerProgram[ProveReport]):
@@ -190,7 +190,7 @@ class ProveFips(WorkerProgram[ProveReport]):
         return summaries.of_prove(report)
 
     async def keep(self, report: ProveReport) -> None:
-        await self.addHTMLLog("FIPS proof", pages.of_prove(report))
+        await self.addHTMLLog("FIPS proof", pages.embedded(pages.of_prove(report)))
 
 
 class Archive(WorkerProgram[ArchiveReport]):

@@ -13,7 +13,9 @@ from buildbot.worker.protocols.base import FileWriterImpl
 BLOCK = 512 * 1024
 
 
-class _Memory(FileWriterImpl):
+class Memory(FileWriterImpl):
+    """Keeps what a worker sends."""
+
     def __init__(self) -> None:
         self.blocks: list[bytes] = []
 
@@ -41,7 +43,7 @@ async def read_file(step: Any, path: str, limit: int, *, cut: bool = False) -> b
 
     With `cut` a larger one is returned by its first `limit` bytes.
     """
-    memory = _Memory()
+    memory = Memory()
     command = _upload(step, path, memory, limit)
     await step.runCommand(command)
     data = b"".join(memory.blocks)

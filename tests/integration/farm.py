@@ -69,7 +69,7 @@ def commit(repository: Path, orders: Mapping[str, Any], message: str = "a change
     return git(repository, "rev-parse", "HEAD")
 
 
-def until(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
+def until(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
     """What `look` returns once it is true. Fails with `what` when it never is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -171,7 +171,7 @@ class Farm:
         (request,) = answer.json()["result"][1].values()
         return int(request)
 
-    def finished(self, request: int, seconds: float = 40) -> dict[str, Any]:
+    def finished(self, request: int, seconds: float = 240) -> dict[str, Any]:
         """The newest build of a request, once the request is complete."""
         until(
             f"request {request} is complete\n{self.log('master')}",

@@ -84,7 +84,10 @@ def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places:
     cell = load_matrix().cell(version, target, variant)
     ok = obey("plan", places)
     nodes = [
-        PlannedNode(name, stage, hashlib.sha256(name.encode()).hexdigest(), "", [name], [], {}, [], {}, False)
+        PlannedNode(
+            name=name, stage=stage, key=hashlib.sha256(name.encode()).hexdigest(), recipe="", sources=[name], needs=[],
+            environment={}, edits=None, inputs={}, stored=False,
+        )  # fmt: skip
         for stage, names in NODES.items()
         for name in names
     ]
