@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND = 1, 2, 4, 4096
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 2, 4, 4096, 16384
 SYS_MOUNT_SETATTR = 442  # the same number on every architecture; Linux 5.12
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 MOUNT_ATTR_RDONLY = 1
@@ -57,26 +57,42 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
 
 
-def _arrange(mounts: list[dict[str, Any]], root: str) -> None:
-    """Covers /mnt with an empty tmpfs, binds the directories below it, and makes all the rest read-only."""
+def _arrange(mounts: list[dict[str, Any]], root: str, system: str | None) -> None:
+    """Covers /mnt with an empty tmpfs, binds the directories below it, and makes all the rest read-only.
+
+    With `system`, a directory that holds another system's files, that becomes / and all this happens in it.
+    """
     opened = [(os.open(mount["source"], os.O_PATH | os.O_CLOEXEC), mount) for mount in mounts]
-    _mount("tmpfs", str(Path(root).parent), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+    top = ""
+    if system is not None:
+        base = os.open(system, os.O_PATH | os.O_CLOEXEC)
+        _mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+        top = "/mnt/system"
+        Path(top).mkdir()
+        _mount(f"/proc/self/fd/{base}", top, None, MS_BIND)
+        os.close(base)
+        _mount("/dev", f"{top}/dev", None, MS_BIND | MS_REC)
+    _mount("tmpfs", f"{top}/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
     for descriptor, mount in opened:
         if mount["target"].startswith(root):
-            Path(mount["target"]).mkdir(parents=True, exist_ok=True)
-        _mount(f"/proc/self/fd/{descriptor}", mount["target"], None, MS_BIND)
+            Path(top + mount["target"]).mkdir(parents=True, exist_ok=True)
+        _mount(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
     _read_only("/", True, recursive=True)
     for descriptor, mount in opened:
         if mount["writable"]:
-            _read_only(mount["target"], False)
+            _read_only(top + mount["target"], False)
         os.close(descriptor)
-    _mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
+    _mount("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
     try:
-        _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
+        _mount("proc", f"{top}/proc", "proc", MS_NOSUID | MS_NODEV)
     except OSError as error:
         # Inside a container the kernel refuses a second, less masked /proc. The outer one does, with other pids in it.
         if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
+        if system is not None:
+            _mount("/proc", f"{top}/proc", None, MS_BIND | MS_REC)
+    if system is not None:
+        os.chroot(top)
 
 
 def _die_with(lifeline: int) -> None:
@@ -104,7 +120,7 @@ def main() -> None:
         os.umask(0o022)
         socket.sethostname("pymint")
         _raise_loopback()
-        _arrange(entry["mounts"], entry["root"])
+        _arrange(entry["mounts"], entry["root"], entry["system"])
         os.chdir(entry["directory"])
     except OSError as error:
         sys.stderr.write(f"the sandbox can't be entered: {error}\n")

@@ -63,6 +63,7 @@ def run_in_sandbox(
     log: Path | BinaryIO,
     pass_fds: Sequence[int] = (),
     directory: str | None = None,
+    system: Path | None = None,
 ) -> Ended:
     """Runs `command` and waits for it. Its standard output and error are appended to `log`, its input is empty.
 
@@ -70,6 +71,8 @@ def run_in_sandbox(
     environment: exactly what the command gets, nothing of this process's own.
     pass_fds: descriptors that stay open under the same numbers, for GNU make's jobserver.
     directory: where it starts, as the command sees it; left out: the unpacked source, or `build` where there is none.
+    system: the root directory of another system (see `workers.debian_root`) that the command sees in place of this
+    machine's; there /usr/local can be written, and is build/usr-local.
 
     Raises Failure when this machine lets no sandbox be made. A command that fails is no Failure here: see `exit_code`.
     """
@@ -82,9 +85,13 @@ def run_in_sandbox(
         directory = SOURCE if (build / "source").is_dir() else BUILD
     places = ((build, BUILD, True), (deps, DEPS, False), (out, OUT, True), (toolchain, TOOLCHAIN, False))
     binds = [*places, (data, DATA, False), (temporary, "/tmp", True)]
+    if system is not None:
+        local = build / "usr-local"
+        local.mkdir(exist_ok=True)
+        binds.append((local, "/usr/local", True))
     with ExitStack() as stack:
         stream = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
-        return _run(command, binds, environment, directory, stream, pass_fds)
+        return _run(command, binds, environment, directory, system, stream, pass_fds)
 
 
 def _run(
@@ -92,12 +99,14 @@ def _run(
     binds: Sequence[tuple[Path, str, bool]],
     environment: Mapping[str, str],
     directory: str,
+    system: Path | None,
     stream: BinaryIO,
     pass_fds: Sequence[int],
 ) -> Ended:
     lifeline, held = os.pipe()
     entry = {
         "root": ROOT,
+        "system": None if system is None else str(system.resolve()),
         "mounts": [{"source": str(s.resolve()), "target": t, "writable": w} for s, t, w in binds],
         "lifeline": lifeline,
         "directory": directory,
