@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 
-from tests.unit.validate_samples import BUILT_IN, LIBRARY, SHARED, Sample
+from tests.unit.validate_samples import BUILD, BUILT_IN, LIBRARY, SHARED, Sample
+from workers.package.beside import Ingredient
+from workers.reports.base import encode
 from workers.tarball import Entry
 
 Change = Callable[[Sample], None]
@@ -147,6 +150,17 @@ def fips_json_is_missing(sample: Sample) -> None:
 @trips("archive.beside")
 def build_json_is_missing(sample: Sample) -> None:
     sample.drop("BUILD.json")
+
+
+@trips("archive.beside")
+def build_json_is_of_no_schema(sample: Sample) -> None:
+    sample.put("BUILD.json", "{}")
+
+
+@trips("archive.licences")
+def a_node_went_in_without_its_licence(sample: Sample) -> None:
+    nodes = [*BUILD.nodes, Ingredient("openssl", "e" * 64, "f" * 64, ["licenses/LICENSE.openssl.txt"])]
+    sample.put("BUILD.json", encode(replace(BUILD, nodes=nodes)))
 
 
 @trips("archive.readable")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from dataclasses import replace
 
 from tests.unit.validate_faults import trips
 from tests.unit.validate_samples import (
+    BUILD,
     CONFIG,
     INTERPRETER,
     LIBPYTHON,
@@ -23,6 +23,7 @@ from tests.unit.validate_samples import (
     provider,
     static_library,
 )
+from workers.reports.base import encode
 
 PT_LOAD, PF_X, RWX = 1, 1, 7
 
@@ -57,6 +58,11 @@ def a_static_librarys_member_wants_a_banned_function(sample: Sample) -> None:
 @trips("elf.dependency-symbols")
 def libpython_exports_openssl(sample: Sample) -> None:
     sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON + "\nvoid SSL_read(void){}"))
+
+
+@trips("elf.dependency-symbols")
+def libpython_exports_any_other_function_of_openssl(sample: Sample) -> None:
+    sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON + "\nvoid EVP_Q_digest(void){}"))
 
 
 @trips("elf.libpython-exports")
@@ -193,4 +199,4 @@ def a_certificate_is_claimed_for_another_release(sample: Sample) -> None:
 
 @trips("fips.old-standard")
 def the_old_standard_is_named(sample: Sample) -> None:
-    sample.put("BUILD.json", json.dumps({"note": "FIPS 140-2"}))
+    sample.put("BUILD.json", encode(replace(BUILD, toolchain={"note": "FIPS 140-2"})))

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from workers.fips.config import module_mac
-from workers.package.beside import FipsDocument, statement
+from workers.package.beside import BuildDocument, FipsDocument, Ingredient, statement
 from workers.package.python_json import TEST_PACKAGES
 from workers.reports.base import encode
-from workers.reports.build import ProviderFacts
+from workers.reports.build import CellName, ProviderFacts
 from workers.tarball import Entry, write_tar
 from workers.validate.policy import load_policy
 
@@ -204,6 +204,18 @@ def own_config(mac: str) -> str:
 
 
 PROVIDER_FACTS = ProviderFacts("3.5.7", "toolchain", None, "2.17")
+BUILD = BuildDocument(
+    schema="pymint/build/1",
+    cell=CellName(VERSION, TRIPLE, "noopt"),
+    python_version="3.13.5",
+    commit="c" * 40,
+    dirty=False,
+    epoch=1700000000,
+    archive_key="a" * 64,
+    toolchain={},
+    pins=[],
+    nodes=[Ingredient("zlib", "b" * 64, "d" * 64, ["licenses/LICENSE.zlib.txt"])],
+)
 
 
 def fips_document(module: bytes, facts: ProviderFacts = PROVIDER_FACTS) -> bytes:
@@ -288,7 +300,7 @@ def good(compiler: Compiler) -> Sample:
     sample.put("build/lib/libz.a", static_library({"adler32.o": compiler.object("int adler32;")}))
     sample.put("licenses/LICENSE.cpython.txt", "PSF\n")
     sample.put("licenses/LICENSE.zlib.txt", "zlib\n")
-    sample.put("BUILD.json", "{}\n")
+    sample.put("BUILD.json", encode(BUILD))
     provider(sample, compiler.shared(PROVIDER))
     return sample
 

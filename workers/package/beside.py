@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from workers.package.tree import SSL, ProviderFiles
+from workers.package.tree import SSL, ProviderFiles, licence_name
 from workers.reports.base import encode
 from workers.reports.build import CellName, ChosenPin, Plan, ProviderFacts
 from workers.store import sha256_of
@@ -27,11 +27,15 @@ class FipsDocument:
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A node whose object is in the archive, or was needed for one: its key, and its object's digest where known."""
+    """A node that went in, or was needed for one that did.
+
+    digest: of its object, if files of it are in the archive; else None. licences: the texts for what is in it.
+    """
 
     node: str
     key: str
     digest: str | None
+    licences: list[str]
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ def fips_document(plan: Plan, files: ProviderFiles) -> bytes:
     )
 
 
-def build_document(plan: Plan, digests: Mapping[str, str]) -> bytes:
-    """BUILD.json. digests: of the objects, by node; nodes that only helped to make others may have none."""
+def build_document(plan: Plan, digests: Mapping[str, str], sources: Mapping[str, list[str]]) -> bytes:
+    """BUILD.json. digests, sources: of the nodes that went in; those that only helped to make others have none."""
     return encode(
         BuildDocument(
             schema="pymint/build/1",
@@ -93,6 +97,14 @@ def build_document(plan: Plan, digests: Mapping[str, str]) -> bytes:
             archive_key=plan.archive_key,
             toolchain=plan.toolchain,
             pins=plan.pins,
-            nodes=[Ingredient(node.name, node.key, digests.get(node.name)) for node in plan.nodes],
+            nodes=[
+                Ingredient(
+                    node=node.name,
+                    key=node.key,
+                    digest=digests.get(node.name),
+                    licences=[licence_name(source) for source in sources.get(node.name, [])],
+                )
+                for node in plan.nodes
+            ],
         )
     )

@@ -12,6 +12,7 @@ from workers.tarball import Entry, entries_below
 INSTALL = "python/install/"
 SSL = f"{INSTALL}share/ssl/"
 PROVIDER_MODULES = ("fips.so", "fips.dylib")
+PUBLIC_DOMAIN = frozenset({"blessing", "LicenseRef-public-domain"})
 _LICENCES = "licences"
 _PYTHON = "python/"
 
@@ -61,14 +62,18 @@ def licence_name(source: str) -> str:
 
 
 def licence_entries(outputs: Sequence[Output]) -> list[Entry]:
-    """One text for each source that something shipped was made from.
+    """One text for each source that something shipped was made from; the sysroot's start files are in each program.
 
-    Raises Failure for a source without a text: an archive must not ship what it does not license.
+    Raises Failure for a source without a text: an archive must not ship what it does not license. Only what is in the
+    public domain may come without one.
     """
     texts: dict[str, bytes] = {}
     for output in outputs:
-        for source in output.sources:
+        for source, ids in output.sources.items():
             files = sorted((output.root / _LICENCES / source).glob("*"))
+            if not files and ids and PUBLIC_DOMAIN.issuperset(ids):
+                texts[licence_name(source)] = f"{source} is in the public domain ({', '.join(ids)}).\n".encode()
+                continue
             if not files:
                 raise Failure(
                     "package",

@@ -22,6 +22,7 @@ from workers.package.python_json import encode
 from workers.package.stored import find_stored, tar_path
 from workers.package.tree import (
     INSTALL,
+    PUBLIC_DOMAIN,
     Output,
     cpython_entries,
     find_provider,
@@ -42,7 +43,6 @@ from workers.validate.elf import ELF_MAGIC, newest_glibc, read_elf
 
 FIRST = "python/PYTHON.json"
 SYSROOT = "sysroot"
-_PUBLIC_DOMAIN = frozenset({"blessing", "LicenseRef-public-domain", "public domain"})
 # A tree and its tar, with room: the largest seen was 0.7 GB each.
 _SPACE = 3_000_000_000
 
@@ -135,10 +135,13 @@ def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str
     entries = cpython_entries(cpython)
     entries += library_entries(shipped, frozenset(entry.path for entry in entries))
     entries += provider_entries(provider, self_contained(module_config))
-    entries += licence_entries([*shipped, cpython])
+    entries += licence_entries(outputs)
     entries += [
         Entry("python/FIPS.json", data=fips_document(plan, provider)),
-        Entry("python/BUILD.json", data=build_document(plan, digests)),
+        Entry(
+            "python/BUILD.json",
+            data=build_document(plan, digests, {output.node: list(output.sources) for output in outputs}),
+        ),
     ]
     cell = load_matrix().cell(plan.cell.version, plan.cell.target, plan.cell.variant)
     document = python_json(_inputs(plan, cell, cpython, shipped, entries))
@@ -177,7 +180,7 @@ def _inputs(plan: Plan, cell: Cell, cpython: Output, shipped: list[Output], entr
 
 
 def _licence(source: str, ids: tuple[str, ...]) -> Licence:
-    return Licence(ids, licence_name(source), public_domain=bool(_PUBLIC_DOMAIN.intersection(ids)))
+    return Licence(ids, licence_name(source), public_domain=bool(PUBLIC_DOMAIN.intersection(ids)))
 
 
 def _glibc(entries: list[Entry]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,11 +31,16 @@ class TargetRules:
 
 @dataclass(frozen=True)
 class Symbols:
-    """dependency: must not be exported. banned: must not be wanted. python: libpython must export them."""
+    """dependency (and _prefixes): must not be exported. banned: must not be wanted. python: libpython exports them."""
 
     dependency: frozenset[str]
+    dependency_prefixes: tuple[str, ...]
     banned: frozenset[str]
     python: frozenset[str]
+
+    def of_dependencies(self, exported: Iterable[str]) -> list[str]:
+        """Those of the exported symbols that belong to a bundled library."""
+        return sorted(name for name in exported if name in self.dependency or name.startswith(self.dependency_prefixes))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+import msgspec
+
+from workers.package.beside import BuildDocument, FipsDocument
 from workers.package.python_json import PythonJson
 from workers.reports.checks import Finding
 from workers.tarball import Member
@@ -196,8 +199,18 @@ def licences(found: PythonJson, case: Case) -> Iterator[Finding]:
                     DOCUMENT, f"{name} links {', '.join(own)} without a licence", "licenses and license_paths"
                 )
             wanted.update(way.license_paths if isinstance(way.license_paths, list) else [])
+    wanted.update(_licences_of_build(case.contents))
     for path in sorted(wanted - case.contents.paths):
-        yield Finding(path, "not there", "the licence text that PYTHON.json names")
+        yield Finding(path, "not there", "the licence text that PYTHON.json or BUILD.json names")
+
+
+def _licences_of_build(contents: Contents) -> list[str]:
+    """The licence texts that BUILD.json names; one that can't be read is another rule's finding."""
+    try:
+        build = msgspec.json.decode(contents.texts.get("BUILD.json", ""), type=BuildDocument)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return []
+    return [path for node in build.nodes for path in node.licences]
 
 
 @rule(
@@ -207,9 +220,14 @@ def licences(found: PythonJson, case: Case) -> Iterator[Finding]:
 )
 def beside(contents: Contents, case: Case) -> Iterator[Finding]:
     if case.policy.beside:
-        for name in ("FIPS.json", "BUILD.json"):
+        for name, kind in (("FIPS.json", FipsDocument), ("BUILD.json", BuildDocument)):
             if name not in contents.paths:
                 yield Finding(name, "not there", "a file beside PYTHON.json")
+                continue
+            try:
+                msgspec.json.decode(contents.texts.get(name, ""), type=kind)
+            except (msgspec.ValidationError, msgspec.DecodeError) as error:
+                yield Finding(name, str(error), "a document of its schema")
 
 
 @rule("archive.readable", of=whole, why="A binary that can't be read was judged by nobody, and was cut off or damaged.")

@@ -135,7 +135,7 @@ def banned_symbols(elf: Elf, case: Case) -> Iterator[Finding]:
     why="An exported symbol of a bundled library takes the place of the one that other people's modules mean.",
 )
 def dependency_symbols(elf: Elf, case: Case) -> Iterator[Finding]:
-    for name in sorted(elf.exported & case.policy.symbols.dependency):
+    for name in case.policy.symbols.of_dependencies(elf.exported):
         yield Finding(elf.path, f"exports {name}", "symbols of bundled libraries hidden")
 
 

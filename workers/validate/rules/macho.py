@@ -78,8 +78,7 @@ def deployment_target(macho: MachO, case: Case) -> Iterator[Finding]:
     why="An exported symbol of a bundled library can be taken for another copy's.",
 )
 def dependency_symbols(macho: MachO, case: Case) -> Iterator[Finding]:
-    exported = {name.removeprefix("_") for name in macho.exported}
-    for name in sorted(exported & case.policy.symbols.dependency):
+    for name in case.policy.symbols.of_dependencies(name.removeprefix("_") for name in macho.exported):
         yield Finding(macho.path, f"exports {name}", "symbols of bundled libraries hidden")
 
 
