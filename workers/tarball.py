@@ -280,8 +280,11 @@ def reading(path: Path) -> Iterator[Reading]:
         yield Reading(stream, path.name)
 
 
-def extract(path: Path, into: Path) -> None:
-    """Unpacks files and symlinks below `into`. Raises Failure for a member that would land outside of it."""
+def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda member: True) -> str:
+    """Unpacks the `wanted` files and links below `into`; returns the tar's sha256, as the whole of it was read.
+
+    Raises Failure for a member that would land outside, or that is a hard link to something there.
+    """
     top = into.resolve()
     with reading(path) as tar:
         for member, content in tar:
@@ -289,6 +292,8 @@ def extract(path: Path, into: Path) -> None:
             target = into / name
             if name.is_absolute() or ".." in name.parts or not target.parent.resolve().is_relative_to(top):
                 raise Failure("tarball", f"{path.name} has the member {member.path!r}", todo="Do not use this archive.")
+            if not wanted(member.path):
+                continue
             if member.kind == "directory":
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -296,10 +301,17 @@ def extract(path: Path, into: Path) -> None:
             if member.kind == "symlink":
                 target.symlink_to(member.link)
             elif member.kind == "hardlink":
-                target.hardlink_to(into / member.link)
+                original = into / member.link
+                if not original.resolve().is_relative_to(top):
+                    raise Failure(
+                        "tarball", f"{path.name} has a link to {member.link!r}", todo="Do not use this archive."
+                    )
+                target.hardlink_to(original)
             elif content is not None:
                 target.write_bytes(content)
                 target.chmod(0o755 if member.mode & 0o100 else 0o644)
+        tar.finish()
+    return tar.sha256
 
 
 @dataclass(frozen=True)

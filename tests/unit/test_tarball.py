@@ -140,3 +140,22 @@ def test_compressing_tells_how_far_it_is_and_both_digests(tmp_path: Path) -> Non
     assert told[-1] == written.size
     assert told == sorted(told)
     assert (tmp_path / "t.tar.zst").stat().st_size == done.size
+
+
+def test_unpacking_takes_what_is_wanted_and_still_reads_all(tmp_path: Path) -> None:
+    entries = [Entry("python/install/a", data=b"a"), Entry("python/build/b", data=b"b")]
+    written = write_tar(tmp_path / "t.tar", entries, epoch=0)
+    out = tmp_path / "out"
+    assert extract(tmp_path / "t.tar", out, wanted=lambda member: "/install/" in member) == written.sha256
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["a"]
+
+
+def test_a_hard_link_to_something_outside_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        info = tarfile.TarInfo("python/link")
+        info.type = tarfile.LNKTYPE
+        info.linkname = "../secret"
+        tar.addfile(info)
+    with pytest.raises(Failure, match="has a link to"):
+        extract(tmp_path / "t.tar", tmp_path / "out")
