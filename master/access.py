@@ -35,7 +35,7 @@ def matches(password: str, wanted: str) -> bool:
     return kind == "scrypt" and hmac.compare_digest(found, wanted)
 
 
-class Login(util.CustomAuth):  # type: ignore[misc]
+class Login(util.CustomAuth):
     """HTTP Basic on /auth/login, then a session cookie; names and hashes from settings.toml."""
 
     def __init__(self, users: Mapping[str, str], **kwargs: Any) -> None:

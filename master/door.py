@@ -42,7 +42,7 @@ class _Refusal(resource.Resource):
         )
 
 
-class Door(BuildbotService):  # type: ignore[misc]
+class Door(BuildbotService):
     """Puts `children` below the web server's root, and the check before it. Kept over reconfigurations."""
 
     name = "door"

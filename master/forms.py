@@ -35,7 +35,7 @@ FARM = "farm"
 FORCED_PRIORITY = 10
 
 
-class Revision(util.StringParameter):  # type: ignore[misc]
+class Revision(util.StringParameter):
     """The commit to build: 40 hex digits that the repository has on a branch, or nothing for the branch's head.
 
     Always ends as a full commit, so that forced and pushed builds of a commit share one source stamp.
@@ -71,7 +71,7 @@ class Revision(util.StringParameter):  # type: ignore[misc]
         properties["on_branch"] = branch
 
 
-class Codebase(util.CodebaseParameter):  # type: ignore[misc]
+class Codebase(util.CodebaseParameter):
     """Fixed to the same repository, project and codebase as the poller's changes; the branch is one with the commit."""
 
     def createSourcestamp(self, properties: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Codebase(util.CodebaseParameter):  # type: ignore[misc]
         return stamp
 
 
-class Cells(util.ChoiceStringParameter):  # type: ignore[misc]
+class Cells(util.ChoiceStringParameter):
     """Any choice of cells: by name, or else all that the three other fields leave."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
@@ -115,7 +115,7 @@ def _choice(name: str, label: str, choices: list[str]) -> BaseParameter:
     )
 
 
-class CellForce(schedulers.ForceScheduler):  # type: ignore[misc]
+class CellForce(schedulers.ForceScheduler):
     """A force scheduler that keeps to its builders: Buildbot's own takes any builder id, and any letter for a name."""
 
     @defer.inlineCallbacks

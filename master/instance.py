@@ -70,13 +70,18 @@ def worker_password(home: Home, worker: WorkerSettings) -> str:
     try:
         if path.stat().st_mode & 0o007:
             raise Failure(
-                "settings", f"the password of the worker {worker.name!r} can be read by everyone",
-                wanted="a file for its owner only", found=oct(path.stat().st_mode & 0o777), todo=f"chmod 600 {path}",
+                "settings",
+                f"the password of the worker {worker.name!r} can be read by everyone",
+                wanted="a file for its owner only",
+                found=oct(path.stat().st_mode & 0o777),
+                todo=f"chmod 600 {path}",
             )
         return path.read_text().strip()
     except OSError as error:
         raise Failure(
-            "settings", f"the password file of the worker {worker.name!r} can't be read", found=str(error),
+            "settings",
+            f"the password file of the worker {worker.name!r} can't be read",
+            found=str(error),
             todo="Make it, or leave password_file out of settings.toml: one is made then.",
         ) from error
 
@@ -139,12 +144,19 @@ def upgrade_database(home: Home) -> None:
             leftover.unlink()
     done = subprocess.run(
         [sys.executable, "-m", "master.database", str(database)],
-        cwd=home.checkout, env=_environment(home), capture_output=True, text=True, check=False,
+        cwd=home.checkout,
+        env=_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise Failure(
-            "master", "the database could not be made", wanted=f"a database for Buildbot {buildbot.version}",
-            found=(done.stdout + done.stderr).strip()[-2000:], todo=f"It would be {home.database}.",
+            "master",
+            "the database could not be made",
+            wanted=f"a database for Buildbot {buildbot.version}",
+            found=(done.stdout + done.stderr).strip()[-2000:],
+            todo=f"It would be {home.database}.",
         )
     if database != home.database:
         database.rename(home.database)

@@ -97,12 +97,24 @@ def compare(claims: Claims, submission: Submission, *, archive: tuple[str, int],
     same("the archive is not called what the plan says", plan.archive_name, said.name)
 
 
+def check_judged(archive: ArchiveReport, directory: Path) -> None:
+    """Raises Failure when a judge's report is not the one because of which the archive was made."""
+    for name, wanted in archive.reports.items():
+        found = digest_of(directory / name)[0] if name.removesuffix(".json") in REPORTS else "no such report"
+        if found != wanted:
+            raise Failure(
+                "record", f"{name} is not the report that {archive.name} was made after",
+                wanted=f"sha256 {wanted}", found=found, todo=THROWN_AWAY,
+            )  # fmt: skip
+
+
 def promote(store: Store, submission: Submission, now: float | None = None) -> Recorded:
     """Checks a submission and puts it into the store and the index. Raises Failure; nothing is stored then."""
     claims = read_claims(submission.directory)
     path = submission.directory / ARCHIVE
     compare(claims, submission, archive=digest_of(path), tar=tar_digest(path))
     plan = claims.plan.plan
+    check_judged(claims.archive, submission.directory)
     archive = store.put(path, claims.archive.name)
     if archive.sha256 != claims.archive.sha256:
         raise Failure("record", f"{archive.name} changed while it was stored", todo="Check the master's disk.")

@@ -34,11 +34,11 @@ def poller(url: str, branch: str, interval_s: int, workdir: Path) -> Any:
     )
 
 
-class Push(schedulers.SingleBranchScheduler):  # type: ignore[misc]
+class Push(schedulers.SingleBranchScheduler):
     """Builds every change, also one that was found while this scheduler did not listen.
 
-    Buildbot's own hears of a change once, by a message: one that the poller finds while the master starts (pollers start
-    before schedulers), or just before the master is killed, would never be built.
+    Buildbot's own hears of a change once, by a message: one that the poller finds while the master starts (pollers
+    start before schedulers), or just before the master is killed, would never be built.
     """
 
     @defer.inlineCallbacks

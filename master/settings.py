@@ -6,7 +6,7 @@ import ipaddress
 import platform
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ class Fips:
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Where archives are kept: a path, relative to MINT_HOME or absolute. Larger ones than `max_archive_mb` are refused."""
+    """Where archives are kept: a path, relative to MINT_HOME or absolute. Those above `max_archive_mb` are refused."""
 
     path: str = "store"
     max_archive_mb: int = 2000
@@ -186,7 +186,7 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
             raise _wrong(
                 path, text, section, "", "there is no such section", todo=f"Known sections: {', '.join(sections)}."
             )
-        known = list(sections[section].__dataclass_fields__)
+        known = [field.name for field in fields(sections[section])]
         for table in _tables(content):
             for key in table:
                 if key not in known:
@@ -207,7 +207,13 @@ def parse(text: str, path: Path) -> Settings:
         section, _, key = re.sub(r"\[[0-9.]*\]", "", where.rstrip("`")).partition(".")
         wanted, _, found = message.partition(", got ")
         raise _wrong(
-            path, text, section, key, "this value can't be used", wanted=wanted, found=found or None,
+            path,
+            text,
+            section,
+            key,
+            "this value can't be used",
+            wanted=wanted,
+            found=found or None,
             todo="Change it and start again. docs/operating.md lists every setting.",
         ) from error
 
@@ -222,8 +228,14 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
     for worker in settings.workers or []:
         if not WORKER_NAME.match(worker.name):
             raise _wrong(
-                path, text, "workers", "name", "this is no name for a worker",
-                wanted="small letters, digits and dashes, at most 40", found=repr(worker.name), todo="Choose another.",
+                path,
+                text,
+                "workers",
+                "name",
+                "this is no name for a worker",
+                wanted="small letters, digits and dashes, at most 40",
+                found=repr(worker.name),
+                todo="Choose another.",
             )
         if worker.name in seen:
             raise _wrong(
@@ -235,8 +247,13 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
                 raise unknown_name(f"settings: {path}: [[workers]] targets", "target", target, list(matrix.targets))
     if not is_loopback(settings.web.interface) and not settings.login.users:
         raise _wrong(
-            path, text, "web", "interface", "the page would let anyone in the network start builds",
-            wanted="127.0.0.1, or users in [login]", found=settings.web.interface,
+            path,
+            text,
+            "web",
+            "interface",
+            "the page would let anyone in the network start builds",
+            wanted="127.0.0.1, or users in [login]",
+            found=settings.web.interface,
             todo="Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login].",
         )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from buildbot.process.results import FAILURE, SUCCESS
 from buildbot.steps.source.git import Git
 
+from steps.results import FAILURE, SUCCESS
 from workers.errors import Failure
 
 COMMIT = re.compile(r"\A[0-9a-f]{40}\Z")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildbot.process.results import FAILURE
 from buildbot.steps.trigger import Trigger
 
 from steps.checkout import check_request
+from steps.results import FAILURE
 from workers.errors import Failure
 
 

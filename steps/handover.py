@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from buildbot.process.buildstep import BuildStep
-from buildbot.process.results import FAILURE, SUCCESS
 from twisted.internet import threads
 
 from steps.program import REPORT_LIMIT, headline
+from steps.results import FAILURE, SUCCESS
 from steps.transfer import fetch_file
 from workers.errors import Failure
 from workers.progress import size

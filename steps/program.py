@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 from buildbot.process import buildstep
 from buildbot.process.remotecommand import RemoteShellCommand
-from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 from buildbot.steps.worker import CompositeStepMixin
 from twisted.internet import defer
 
+from steps.results import CANCELLED, FAILURE, SUCCESS
 from steps.transfer import read_file
 from workers.errors import Failure
 from workers.progress import EVENT_PREFIX, seconds
@@ -150,7 +150,7 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
         data = await read_file(self, f"{self.run_directory}/reports/{self.report_name}.json", REPORT_LIMIT)
         problem = None if done else self._problem(command)
         try:
-            report = await self._take(data, done)
+            report: Any = await self._take(data)
         except Failure as failure:
             # A program that failed may have had no time for a report: then its own words matter.
             return await self.refuse(problem or str(failure))
@@ -169,9 +169,11 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
         python, state, cache = (info.getProperty(f"pymint_{name}") for name in ("python", "state", "cache"))
         if not (python and state and cache):
             raise Failure(
-                "worker", f"{self.worker.workername} does not say where its programs work",
+                "worker",
+                f"{self.worker.workername} does not say where its programs work",
                 wanted="pymint_python, pymint_state and pymint_cache in its info directory",
-                found="none", todo="Start it with workers/service/buildbot.tac of this checkout.",
+                found="none",
+                todo="Start it with workers/service/buildbot.tac of this checkout.",
             )
         places = ["--run", self.run_directory, "--state", state.strip(), "--cache", cache.strip()]
         argv = [python.strip(), "-m", "workers", self.program, *places, *self.arguments(), *self.options]
@@ -204,14 +206,14 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
             )  # fmt: skip
         return failure_in(command.stderr) or f"{self.name}: the program ended with exit code {command.rc}"
 
-    async def _take(self, data: bytes | None, done: bool) -> Any:
+    async def _take(self, data: bytes | None) -> Any:
         if data is None:
             raise Failure(
                 self.name, "the program left no report",
                 wanted=f"reports/{self.report_name}.json", found="no such file",
                 todo="The commit being built and the master's own checkout may differ too much; see the log.",
             )  # fmt: skip
-        report = decode(data, self.report, f"{self.report_name}.json of {self.worker.workername}")
+        report: Any = decode(data, self.report, f"{self.report_name}.json of {self.worker.workername}")
         await self.setBuildData(self.name, data, "pymint")
         return report
 

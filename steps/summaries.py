@@ -44,6 +44,8 @@ def of_plan(report: PlanReport) -> str:
 def of_sources(report: SourcesReport) -> str:
     fetched = [source for source in report.sources if source.origin != "cache"]
     took = seconds(report.measure.wall_s)
+    if not report.sources:
+        return f"no source is needed, {took}"
     if not fetched:
         return f"{len(report.sources)} sources: all in the cache, {took}"
     volume = size(sum(source.size for source in fetched))

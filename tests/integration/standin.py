@@ -66,11 +66,28 @@ def obey(name: str, where: Places) -> bool:
 
 
 def refuse(name: str) -> None:
-    raise Failure(name, "the stand-in was told to fail", wanted="success", found="an order", todo="Change standin.json.")
+    raise Failure(
+        name, "the stand-in was told to fail", wanted="success", found="an order", todo="Change standin.json."
+    )
 
 
 def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def planned(name: str, stage: Stage) -> PlannedNode:
+    return PlannedNode(
+        name=name,
+        stage=stage,
+        key=hashlib.sha256(name.encode()).hexdigest(),
+        recipe="",
+        sources=[name],
+        needs=[],
+        environment={},
+        edits=None,
+        inputs={},
+        stored=False,
+    )
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -83,18 +100,12 @@ def git(*arguments: str) -> str:
 def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places: Places) -> None:
     cell = load_matrix().cell(version, target, variant)
     ok = obey("plan", places)
-    nodes = [
-        PlannedNode(
-            name=name, stage=stage, key=hashlib.sha256(name.encode()).hexdigest(), recipe="", sources=[name], needs=[],
-            environment={}, edits=None, inputs={}, stored=False,
-        )  # fmt: skip
-        for stage, names in NODES.items()
-        for name in names
-    ]
+    nodes = [planned(name, stage) for stage, names in NODES.items() for name in names]
     pins = [ChosenPin(node.name, "1.2.3", "0" * 64, "1.2.3") for node in nodes]
     made = Plan(
         "pymint/plan/1", CellName(version, target, variant), git("rev-parse", "HEAD"), False,
-        int(git("show", "-s", "--format=%ct")), f"{version}.5", cell.archive_stem(f"{version}.5", "20261123T2015") + ".tar.zst",
+        int(git("show", "-s", "--format=%ct")), f"{version}.5",
+        cell.archive_stem(f"{version}.5", "20261123T2015") + ".tar.zst",
         "1" * 64, False, {"clang": "22"}, ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins, nodes,
     )  # fmt: skip
     write_report(made, places.run / "plan.json")
@@ -163,7 +174,8 @@ def validate(archive: str | None, places: Places) -> None:
     findings = [] if ok else [Finding("python/bin/<script>alert(1)</script>", "GLIBC_2.38", "at most GLIBC_2.17")]
     rules = [RuleResult("elf.glibc-floor", "An archive must start where it is needed.", 3, findings)]
     report = ValidateReport(
-        "pymint/validate/1", ok, places.plan().archive_name, hashlib.sha256(tar).hexdigest(), "x", rules, "2.17", "2.17", TOOK
+        "pymint/validate/1", ok, places.plan().archive_name, hashlib.sha256(tar).hexdigest(), "x", rules, "2.17",
+        "2.17", TOOK,
     )  # fmt: skip
     write_report(report, places.reports / "validate.json")
     if not ok:

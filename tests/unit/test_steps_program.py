@@ -6,13 +6,18 @@ from typing import Any
 
 from buildbot.process.properties import Properties
 from buildbot.process.results import FAILURE, SUCCESS
-from buildbot.test.reactor import TestReactorMixin
-from buildbot.test.steps import ExpectRemoteRef, ExpectShell, ExpectUploadFile, TestBuildStepMixin
 from twisted.trial import unittest
 
 from steps.program import Limits
 from steps.stages import Sources
 from steps.transfer import Memory
+from tests.unit.fake_worker import (
+    ExpectRemoteRef,
+    ExpectShell,
+    ExpectUploadFile,
+    TestBuildStepMixin,
+    TestReactorMixin,
+)
 from workers.errors import Failure
 from workers.reports.base import Measure, encode
 from workers.reports.build import FetchedSource, SourcesReport
@@ -97,7 +102,9 @@ class TestStage(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
         await self.run_step()
 
     async def test_silence_for_too_long_names_the_setting(self) -> None:
-        shell = self.shell().behavior(lambda command: command.remoteUpdate("failure_reason", "timeout_without_output", False))
+        shell = self.shell().behavior(
+            lambda command: command.remoteUpdate("failure_reason", "timeout_without_output", False)
+        )
         self.expect_commands(shell.exit(1), self.report(None))
         self.expect_outcome(FAILURE, "sources: ended after 60 s without any output")
         await self.run_step()

@@ -9,12 +9,23 @@ from steps.checkout import check_request
 from steps.program import failure_in, headline, progress_of
 from workers.errors import Failure
 from workers.reports.base import Measure
-from workers.reports.build import BuiltNode, ChosenPin, FetchedSource, NodesReport, Plan, PlanReport, SourcesReport
-from workers.reports.build import CellName, ProviderFacts
+from workers.reports.build import (
+    BuiltNode,
+    CellName,
+    ChosenPin,
+    FetchedSource,
+    NodesReport,
+    Plan,
+    PlanReport,
+    ProviderFacts,
+    SourcesReport,
+)
 from workers.reports.checks import Check, Finding, ProveReport, RuleResult, ValidateReport
 
 TOOK = Measure(0.3, 0.1, 10)
-FAILURE = Failure("sources", "openssl-3.5.7.tar.gz is not what sources.toml pins", wanted="a", found="b", todo="Do.\nIt.")
+FAILURE = Failure(
+    "sources", "openssl-3.5.7.tar.gz is not what sources.toml pins", wanted="a", found="b", todo="Do.\nIt."
+)
 
 
 def node(name: str, origin: str) -> BuiltNode:
@@ -40,6 +51,8 @@ def test_a_stage_says_what_was_built_and_how_long_it_took_now(report: NodesRepor
 
 
 def test_sources_say_what_was_fetched() -> None:
+    nothing = SourcesReport("pymint/sources/1", True, [], [], TOOK)
+    assert summaries.of_sources(nothing) == "no source is needed, 0.3 s"
     stored = FetchedSource("zlib", "1", "0", 10, "cache", 0.0)
     fetched = FetchedSource("openssl", "3", "0", 53_200_000, "upstream", 1.0)
     report = SourcesReport("pymint/sources/1", True, [stored, fetched], [], TOOK)
@@ -130,7 +143,10 @@ def test_text_of_a_worker_is_never_markup() -> None:
 
 
 def test_broken_rules_and_failed_checks_are_shown() -> None:
-    rules = [RuleResult("a.good", "w", 1, []), RuleResult("z.bad", "why it matters", 1, [Finding("lib/x.so", "f", "w")])]
+    rules = [
+        RuleResult("a.good", "w", 1, []),
+        RuleResult("z.bad", "why it matters", 1, [Finding("lib/x.so", "f", "w")]),
+    ]
     report = ValidateReport("pymint/validate/1", False, "n", "s", "pymint", rules, "2.17", None, TOOK)
     assert "lib/x.so" in pages.of_validate(report)
     assert summaries.of_validate(report) == "1 of 2 rules broken: z.bad"

@@ -1,0 +1,9 @@
+"""How a step can end: Buildbot's numbers, with a type."""
+
+from __future__ import annotations
+
+from buildbot.process import results
+
+SUCCESS: int = results.SUCCESS
+FAILURE: int = results.FAILURE
+CANCELLED: int = results.CANCELLED
