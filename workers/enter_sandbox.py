@@ -120,7 +120,7 @@ def main() -> None:
         os.umask(0o022)
         socket.sethostname("pymint")
         _raise_loopback()
-        _arrange(entry["mounts"], entry["root"], entry["system"])
+        _arrange(entry["mounts"], entry["root"], entry.get("system"))
         os.chdir(entry["directory"])
     except OSError as error:
         sys.stderr.write(f"the sandbox can't be entered: {error}\n")
