@@ -27,16 +27,12 @@ if [ -n "$PYTHON_ABI" ]; then
 fi
 ln -sf "$(readlink "$install/bin/python3")" "$install/bin/python"
 ln -sf "$(basename "$library")/$config/lib$name$PYTHON_ABI.a" "$install/lib/lib$name$PYTHON_ABI.a"
-if [ -d "$PREFIX/share/terminfo" ]; then
-  mkdir -p "$install/share"
-  cp -R "$PREFIX/share/terminfo" "$install/share/terminfo"
-fi
 
 "$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
 "$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 
 build=$DESTDIR/python/build
-mkdir -p "$build/lib"
+mkdir -p "$build"
 find Modules Objects Parser Programs Python -name '*.o' | LC_ALL=C sort | tar cf - -T - | tar xf - -C "$build"
 for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.local Modules/Setup.bootstrap \
   Modules/Setup.stdlib Python/frozen.c; do
@@ -46,4 +42,3 @@ for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.loc
 done
 cp "$library/$config/Makefile" "$build/Modules/Makefile"
 cp "$DATA/finish/run_tests.py" "$build/run_tests.py"
-cp "$PREFIX"/lib/*.a "$build/lib/"
