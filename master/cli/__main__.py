@@ -10,20 +10,20 @@ import click
 
 from workers.errors import Failure
 
-# The module of each command; imported only when it is asked for, so that `./mint --help` is there at once.
+# Where each command is; imported only when it is asked for. Those of `workers` are the programs that a build runs.
 COMMANDS = {
-    "build": "build",
-    "follow": "build",
-    "stop": "build",
-    "up": "running",
-    "down": "running",
-    "status": "status",
-    "prune": "prune",
-    "doctor": "doctor",
-    "validate": "archives",
-    "prove": "archives",
-    "test": "testing",
-    "check": "testing",
+    "build": "master.cli.build:build",
+    "follow": "master.cli.build:follow",
+    "stop": "master.cli.build:stop",
+    "up": "master.cli.running:up",
+    "down": "master.cli.running:down",
+    "status": "master.cli.status:status",
+    "prune": "master.cli.prune:prune",
+    "doctor": "master.cli.doctor:doctor",
+    "validate": "workers.programs.validate:command",
+    "prove": "workers.programs.prove:command",
+    "test": "master.cli.testing:test",
+    "check": "master.cli.testing:check",
 }
 
 
@@ -34,7 +34,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        found: click.Command = getattr(importlib.import_module(f"master.cli.{COMMANDS[name]}"), name)
+        module, _, attribute = COMMANDS[name].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
         return found
 
     def resolve_command(

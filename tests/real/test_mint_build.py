@@ -1,4 +1,4 @@
-"""The README's promise, kept on this machine: a fresh clone, an empty state, an empty cache, one command, an archive."""
+"""The promise of the README, kept: a fresh clone, an empty state, an empty cache, one command, an archive."""
 
 from __future__ import annotations
 
