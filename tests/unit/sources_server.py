@@ -23,7 +23,8 @@ class Served:
     """What is at a path. Each list is used up, an entry a GET.
 
     statuses: answered instead of the file. cuts: how many bytes are sent before the connection is closed, with the
-    whole length announced. no_length: neither length nor ranges are offered. head: what HEAD answers.
+    whole length announced. no_length: the length is not said, the connection's end is the file's. head: what HEAD
+    answers. sent: bytes that were written out, headers left out.
     """
 
     content: bytes = GOOD
@@ -33,6 +34,7 @@ class Served:
     ranges: bool = True
     no_length: bool = False
     head: int = 200
+    sent: int = 0
 
 
 @dataclass
@@ -107,7 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: served.cuts.pop(0)]
             self.close_connection = True
         try:
-            self.wfile.write(body)
+            for at in range(0, len(body), 1 << 16):
+                served.sent += self.wfile.write(body[at : at + (1 << 16)])
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 

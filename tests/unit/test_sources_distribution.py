@@ -215,9 +215,11 @@ def hello(content: bytes = TARBALL) -> Pin:
 
 
 def test_the_clients_lists_are_read_and_the_file_is_fetched(repository: Repository, tmp_path: Path) -> None:
-    client = repository.distribution(tmp_path / "state")
+    heard = Heard()
+    client = repository.distribution(tmp_path / "state", heard)
     path, origin = client.download(hello().files[0], tmp_path, Meter(Heard(), 0))
     assert path.read_bytes() == TARBALL
+    assert any(line.startswith("distribution: 2 files of 1 source packages listed") for line in heard.lines)
     assert origin == "the distribution's hello 2.10-3 in trixie"
 
 

@@ -73,6 +73,13 @@ def test_a_server_without_ranges_is_read_from_the_start_again(tmp_path: Path) ->
     assert cached(tmp_path) == GOOD
 
 
+def test_a_file_that_ends_too_early_without_a_length_goes_on_too(tmp_path: Path) -> None:
+    with serving(a__gz=Served(cuts=[1000], no_length=True)) as site:
+        fetched(tmp_path, pin(site.url("a.gz")))
+    assert cached(tmp_path) == GOOD
+    assert site.gets("a.gz")[1]["range"] == "bytes=1000-"
+
+
 def test_what_an_earlier_run_left_is_continued(tmp_path: Path) -> None:
     partial_path(tmp_path / "cache", sha(GOOD)).write_bytes(GOOD[:70_000])
     with serving(a__gz=Served()) as site:
@@ -176,8 +183,10 @@ def test_a_file_of_another_announced_size_is_not_downloaded(tmp_path: Path) -> N
 
 
 def test_a_server_that_sends_without_end_is_cut_off_at_the_pinned_size(tmp_path: Path) -> None:
-    with serving(a__gz=Served(content=GOOD * 8, no_length=True)) as site, pytest.raises(Failure) as caught:
+    flood = GOOD * 128  # 64 MB, more than any socket buffers
+    with serving(a__gz=Served(content=flood, no_length=True)) as site, pytest.raises(Failure) as caught:
         fetched(tmp_path, pin(site.url("a.gz")))
+    assert site.files["a.gz"].sent < len(flood)
     assert caught.value.found is not None
     assert caught.value.found.startswith("more than ")
     assert not partial_path(tmp_path / "cache", sha(GOOD)).exists()
