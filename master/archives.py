@@ -50,9 +50,12 @@ class Archives(resource.Resource):
 
     def render_GET(self, request: Any) -> int:
         _harden(request)
+        # Whoever asked may be gone before the store has answered.
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
         parts = [part.decode("utf-8", "replace") for part in request.postpath or []]
         threads.deferToThread(self._look_up, parts).addCallbacks(
-            self._answer, self._broken, callbackArgs=(request,), errbackArgs=(request,)
+            self._answer, self._broken, callbackArgs=(request, gone), errbackArgs=(request, gone)
         )
         return int(server.NOT_DONE_YET)
 
@@ -73,7 +76,9 @@ class Archives(resource.Resource):
             return "missing", "no such file of that build"
         return "file", (self.store.checked(wanted), wanted)
 
-    def _answer(self, answer: tuple[str, Any], request: Any) -> None:
+    def _answer(self, answer: tuple[str, Any], request: Any, gone: list[object]) -> None:
+        if gone:
+            return
         kind, value = answer
         if kind == "file":
             self._send(request, *value)
@@ -100,7 +105,9 @@ class Archives(resource.Resource):
             request.write(result)
             request.finish()
 
-    def _broken(self, failure: Any, request: Any) -> None:
+    def _broken(self, failure: Any, request: Any, gone: list[object]) -> None:
+        if gone:
+            return
         problem = failure.value
         request.setResponseCode(500)
         request.setHeader(b"content-type", b"text/plain; charset=utf-8")

@@ -122,6 +122,8 @@ class CellForce(schedulers.ForceScheduler):
     def computeBuilderNames(self, builderNames: Any = None, builderid: Any = None) -> Any:
         if isinstance(builderNames, str):
             builderNames = [builderNames]
+        if builderNames is None and builderid is None and len(self.builderNames) == 1:
+            builderNames = list(self.builderNames)
         chosen = yield super().computeBuilderNames(builderNames, builderid)
         unknown = sorted({*(builderNames or []), *chosen} - set(self.builderNames))
         if unknown or not chosen or (builderNames is None and builderid is None):

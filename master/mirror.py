@@ -40,6 +40,8 @@ class Mirror:
                 "repository", f"{self.url} could not be fetched", found=err[-500:] or f"git ended with {code}",
                 todo="See [repository] url in settings.toml.",
             )  # fmt: skip
+        # A checkout of a single commit has no branch, as continuous integration makes them.
+        await self._in(reactor, "fetch", "--quiet", "--no-tags", self.url, "+HEAD:refs/head-of-it/HEAD")
 
     async def resolve(self, reactor: Any, revision: str, branch: str) -> tuple[str, str]:
         """The full commit and a branch that has it: `branch` itself wherever it can be.
@@ -69,7 +71,7 @@ class Mirror:
         if not (self.path / "HEAD").exists():
             return None
         code, out, _ = await self._in(
-            reactor, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads"
+            reactor, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads", "refs/head-of-it"
         )
         branches = out.splitlines() if code == 0 else []
         return preferred if preferred in branches else next(iter(branches), None)

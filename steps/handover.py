@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from buildbot.process.buildstep import BuildStep
+from buildbot.steps.worker import CompositeStepMixin
 from twisted.internet import threads
 
 from steps.program import REPORT_LIMIT, headline
@@ -95,21 +96,17 @@ class Upload(_Handover):
         wanted = [(f"{here}/reports/{report}.json", f"{report}.json", REPORT_LIMIT) for report in REPORTS]
         wanted.append((f"{here}/archive/{name}", ARCHIVE, self.limit))
         for source, destination, limit in wanted:
-            if not await fetch_file(self, source, self.directory / destination, limit):
+            try:
+                await fetch_file(self, source, self.directory / destination, limit)
+            except Failure as failure:
                 await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
-                failure = Failure(
-                    "upload", f"{source.removeprefix(here + '/')} did not arrive whole",
-                    wanted=f"at most {size(limit)}",
-                    found="a missing file, a larger one, or a full disk on the master",
-                    todo="If it is larger, raise [store] max_archive_mb in settings.toml.",
-                )  # fmt: skip
                 return await self.refuse(str(failure))
         volume = (self.directory / ARCHIVE).stat().st_size
         self.said = f"{name}: {size(volume)} received"
         return SUCCESS
 
 
-class Record(_Handover):
+class Record(CompositeStepMixin, _Handover):
     """Checks what arrived against what the reports claim, and puts it into the store and the index.
 
     Proves: the archive's bytes are those that were validated and proven, of this commit and this cell.
@@ -117,6 +114,7 @@ class Record(_Handover):
     """
 
     name = "record"
+    logEnviron = False
 
     def __init__(self, incoming: str, keep: Callable[[Submission], Recorded], page_url: str, **kwargs: Any) -> None:
         super().__init__(incoming, **kwargs)
@@ -155,5 +153,7 @@ class Record(_Handover):
             "archive_url": self.page_url + first,
         }.items():
             self.setProperty(name, value, "record")
+        # Half a gigabyte a builder; what failed stays, for a look at it.
+        await self.runRmdir(f"{self.build.workdir}/../run/{self.build.buildid}", abandonOnFailure=False)
         self.said = f"{kept.archive}: {size(kept.size)}, sha256 {kept.sha256[:16]}…"
         return SUCCESS

@@ -42,7 +42,7 @@ def of_plan(report: PlanReport) -> str:
 
 
 def of_sources(report: SourcesReport) -> str:
-    fetched = [source for source in report.sources if source.origin != "cache"]
+    fetched = [source for source in report.sources if not source.origin.startswith("the cache")]
     took = seconds(report.measure.wall_s)
     if not report.sources:
         return f"no source is needed, {took}"

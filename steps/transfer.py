@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.remotecommand import RemoteCommand, RemoteException
 from buildbot.process.remotetransfer import FileWriter
 from buildbot.worker.protocols.base import FileWriterImpl
+
+from workers.errors import Failure
+from workers.progress import size
 
 # 100 MB over loopback take 2 s with 256 KiB and 14 s with Buildbot's 16 KiB (reference: buildbot.md, 0).
 BLOCK = 512 * 1024
@@ -52,15 +55,28 @@ async def read_file(step: Any, path: str, limit: int, *, cut: bool = False) -> b
     return None
 
 
-async def fetch_file(step: Any, path: str, destination: Path, limit: int) -> bool:
-    """Copies a worker's file to the master, whole or not at all. False when it is missing or larger than `limit`."""
-    writer = FileWriter(str(destination), limit, 0o600)
+async def fetch_file(step: Any, path: str, destination: Path, limit: int) -> None:
+    """Copies a worker's file to the master, whole or not at all.
+
+    Raises Failure when it is missing or larger than `limit`, or when the master can't write it: a full disk.
+    """
     try:
-        command = _upload(step, path, writer, limit)
-        await step.runCommand(command)
-    finally:
-        writer.cancel()
-    if command.rc != 0:
-        writer.purge()
-        return False
-    return destination.exists()
+        writer = FileWriter(str(destination), limit, 0o600)
+        try:
+            command = _upload(step, path, writer, limit)
+            await step.runCommand(command)
+        finally:
+            writer.cancel()
+        if command.rc != 0:
+            writer.purge()
+    except (OSError, RemoteException) as error:  # while the file was made here; while the worker sent a block
+        raise Failure(
+            step.name, f"the master could not write {destination.name}", found=str(error).splitlines()[0],
+            todo=f"Make room where {destination.parent.parent} lies, then build again.",
+        ) from error  # fmt: skip
+    if command.rc != 0 or not destination.exists():
+        raise Failure(
+            step.name, f"{Path(path).name} did not arrive whole", wanted=f"at most {size(limit)}",
+            found="no such file on the worker, or a larger one",
+            todo="If it is larger, raise [store] max_archive_mb in settings.toml.",
+        )  # fmt: skip

@@ -187,8 +187,8 @@ class Farm:
         return {step["name"]: step for step in self.get(f"builds/{build['buildid']}/steps")["steps"]}
 
     def step_log(self, step: Mapping[str, Any], name: str) -> str:
-        slug = name.replace(" ", "_")
-        answer = self.http.get(f"api/v2/steps/{step['stepid']}/logs/{slug}/raw_inline")
+        logs = {one["name"]: one["logid"] for one in self.get(f"steps/{step['stepid']}/logs")["logs"]}
+        answer = self.http.get(f"api/v2/logs/{logs[name]}/raw_inline")
         answer.raise_for_status()
         return answer.text
 

@@ -120,7 +120,7 @@ def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places:
 @failing_plainly
 def sources(rest: tuple[str, ...], places: Places) -> None:
     ok = obey("sources", places)
-    fetched = [FetchedSource("zlib", "1.2.3", "0" * 64, 1_500_000, "cache", 0.0)]
+    fetched = [FetchedSource("zlib", "1.2.3", "0" * 64, 1_500_000, "the cache", 0.0)]
     write_report(SourcesReport("pymint/sources/1", ok, fetched, [], TOOK), places.reports / "sources.json")
     if not ok:
         refuse("sources")

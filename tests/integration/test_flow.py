@@ -238,7 +238,7 @@ def test_a_damaged_archive_is_not_delivered(farm: Farm) -> None:
 
 
 def test_a_request_that_no_form_checked_is_checked_by_the_first_step(farm: Farm) -> None:
-    """A rebuild re-submits a build's source stamp; this one's commit is gone from the repository."""
+    """A rebuild re-submits a build's source stamp without the form."""
     revision = on_branch(farm, "rebuilt", fail="plan")
     build = farm.finished(farm.force(cell_name("3.10"), revision=revision))
     answer = farm.call(f"builds/{build['buildid']}", "rebuild")

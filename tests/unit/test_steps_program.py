@@ -23,7 +23,7 @@ from workers.reports.base import Measure, encode
 from workers.reports.build import FetchedSource, SourcesReport
 
 REPORT = encode(
-    SourcesReport("pymint/sources/1", True, [FetchedSource("zlib", "1", "0", 1, "cache", 0.0)], [], Measure(0.3, 0, 0))
+    SourcesReport("pymint/sources/1", True, [FetchedSource("zlib", "1", "0", 1, "the cache", 0.0)], [], Measure(0.3, 0, 0))
 )
 NOT_OK = REPORT.replace(b'"ok": true', b'"ok": false')
 PROBLEM = str(Failure("sources", "no origin delivers zlib", todo="Connect to something."))

@@ -53,7 +53,7 @@ def test_a_stage_says_what_was_built_and_how_long_it_took_now(report: NodesRepor
 def test_sources_say_what_was_fetched() -> None:
     nothing = SourcesReport("pymint/sources/1", True, [], [], TOOK)
     assert summaries.of_sources(nothing) == "no source is needed, 0.3 s"
-    stored = FetchedSource("zlib", "1", "0", 10, "cache", 0.0)
+    stored = FetchedSource("zlib", "1", "0", 10, "the cache (upstream)", 0.0)
     fetched = FetchedSource("openssl", "3", "0", 53_200_000, "upstream", 1.0)
     report = SourcesReport("pymint/sources/1", True, [stored, fetched], [], TOOK)
     assert summaries.of_sources(report) == "2 sources: 1 fetched (53.2 MB), 0.3 s"
