@@ -1,8 +1,8 @@
 /* The FIPS switch of a relocatable CPython: the first exec slot of _hashlib and of _ssl.
 
    FIPS mode is asked for by PYTHON_FIPS (anything but "" and "0") or by the file share/ssl/fips-enabled of the tree that
-   the running code was loaded from. The file is the tree's owner speaking: nothing in the environment takes it back, so
-   the tree is found from the address of this code, never from PYTHONHOME, sys.base_prefix or argv[0].
+   the interpreter was loaded from. The file is the tree's owner speaking: nothing in the environment takes it back, so
+   the tree is found from the address of running code, never from PYTHONHOME, sys.base_prefix or argv[0].
 
    When asked for, share/ssl/openssl-fips.cnf of that tree is loaded, and then *checked*: OpenSSL reports success for
    configurations that leave the default provider serving everything (a missing section line, a provider that failed its
@@ -148,18 +148,17 @@ fips_mapped_file(uintptr_t address)
 }
 #endif
 
-/* The real path of the file that this code was loaded from. NULL: not to be found out. */
+/* The real path of the file that the code at an address was loaded from. NULL: not to be found out. */
 static char *
-fips_code_file(void)
+fips_code_file(uintptr_t address)
 {
-    uintptr_t here = (uintptr_t)&fips_switch_exec;
-    char *found = fips_mapped_file(here);
+    char *found = fips_mapped_file(address);
     if (found != NULL) {
         return found;
     }
     /* No /proc here, or the code was moved to huge pages. */
     Dl_info info;
-    if (dladdr((void *)here, &info) == 0) {
+    if (dladdr((void *)address, &info) == 0) {
         return NULL;
     }
     const char *name = info.dli_fname;
@@ -265,30 +264,49 @@ fips_exists(const char *path)
     return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 }
 
-/* Fills in the places. 0, or -1 when memory ran out. */
+/* Fills in the places as the code at an address has them. 1: FIPS mode has files there; 0: none; -1: out of memory. */
+static int
+fips_look_from(uintptr_t address, fips_places *places)
+{
+    places->code = fips_code_file(address);
+    places->tree = places->code != NULL ? fips_tree_of(places->code) : NULL;
+    /* A venv's home may be a venv; not without end. */
+    for (int depth = 0; places->tree != NULL && depth < 8; depth++) {
+        if (!fips_name_files(places)) {
+            return -1;
+        }
+        if (fips_exists(places->marker) != 0 || fips_exists(places->config) != 0) {
+            return 1;
+        }
+        char *home = fips_home_of_venv(places->tree);
+        if (home == NULL) {
+            break;
+        }
+        free(places->tree);
+        places->tree = home;
+    }
+    return 0;
+}
+
+/* Fills in the places. 0, or -1 when memory ran out.
+
+   First from where the interpreter itself was loaded, the executable or libpython: PYTHONHOME can bring other extension
+   modules, but no other interpreter. Then from this module's own file, for programs that have libpython linked in. */
 static int
 fips_find_places(fips_places *places)
 {
-    places->code = fips_code_file();
-    if (places->code == NULL) {
-        return 0;
-    }
-    places->tree = fips_tree_of(places->code);
-    if (places->tree == NULL) {
-        return 0;
-    }
-    if (!fips_name_files(places)) {
-        return -1;
-    }
-    if (fips_exists(places->marker) == 0 && fips_exists(places->config) == 0) {
-        char *home = fips_home_of_venv(places->tree);
-        if (home != NULL) {
-            free(places->tree);
-            places->tree = home;
-            return fips_name_files(places) ? 0 : -1;
+    int found = fips_look_from((uintptr_t)&Py_GetVersion, places);
+    if (found == 0 && places->code != NULL) {
+        fips_places own = {NULL, NULL, NULL, NULL, NULL, NULL};
+        found = fips_look_from((uintptr_t)&fips_switch_exec, &own);
+        fips_places other = own;
+        if (found == 1) {
+            other = *places;
+            *places = own;
         }
+        fips_forget(&other);
     }
-    return 0;
+    return found < 0 ? -1 : 0;
 }
 
 static int

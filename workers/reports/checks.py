@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from workers.reports.base import Measure
@@ -55,8 +55,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A check of the proof that could not be made here, and why."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ProveReport:
-    """load_cpu_s: CPU seconds that `import hashlib` costs a process, medians, with FIPS off and on."""
+    """load_cpu_s: CPU seconds that `import hashlib` costs a process, medians, with FIPS off and on.
+
+    procedure and certificate are the archive's or the plan's words ("unknown" where it says nothing); libcrypto is what
+    `ssl.OPENSSL_VERSION` says.
+    """
 
     schema: Literal["pymint/prove/1"]
     ok: bool
@@ -71,3 +83,5 @@ class ProveReport:
     load_cpu_off_s: float
     load_cpu_on_s: float
     measure: Measure
+    libcrypto: str = ""
+    skipped: list[Skipped] = field(default_factory=list)

@@ -1,0 +1,185 @@
+"""The proof: unpacks an archive at a fresh path and runs every check of this folder on it, FIPS off and on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.fips.claims import Module, claims, read_module, running
+from workers.fips.inside import Inside, ask, judge
+from workers.fips.running import run
+from workers.fips.switch import STARTS, Start, try_late, try_start
+from workers.fips.tampering import TAMPERINGS, NotHere, Tampering, tamper
+from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
+from workers.progress import Progress
+from workers.reports.base import Measure
+from workers.reports.build import Plan, ProviderFacts
+from workers.reports.checks import Check, ProveReport, Skipped
+from workers.tarball import extract
+
+# A space and a letter that is not ASCII: what breaks shell words, shebangs and encodings breaks here.
+FRESH = "a fresh pläce"
+# Parts of a full archive that nothing here runs: objects, static libraries, licences.
+_NOT_UNPACKED = ("python/build/", "python/licenses/")
+_LOADS = 5
+
+
+@dataclass(frozen=True)
+class Step:
+    """A check that works on trees of its own, in the folder that it is given."""
+
+    id: str
+    make: Callable[[Path], Check]
+
+
+def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None) -> ProveReport:
+    """Proves an archive. A check that does not hold is in the report, it is no exception.
+
+    scratch: a folder that is made, and removed in the end, on a file system with room for the unpacked archive.
+    Raises Failure when the archive can't be read to its end.
+    """
+    with _fresh(scratch) as top:
+        progress.at(0, 10, f"unpacking {archive.name}")
+        unpacked = top / FRESH
+        digest = extract(archive, unpacked, wanted=lambda member: not member.startswith(_NOT_UNPACKED))
+        tree, document = find_tree(unpacked), read_document(unpacked)
+        module = read_module(tree)
+        facts = plan.provider if plan is not None else document.provider if document is not None else None
+
+        progress.at(1, 10, "asking the interpreter")
+        off, on = ask(tree, top, "off"), ask(tree, top, "on")
+        checks = [*claims(tree, module, document, plan), *running(facts, plan, on.provider(), off.libcrypto())]
+        skipped: list[Skipped] = []
+        _tell(progress, "files and claims", checks, skipped)
+        judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
+        for first, name, steps in ((2, "starts", _starts(tree)), (5, "tamperings", _tamperings(tree))):
+            judged.append((name, _make_all(list(steps), top, progress, first, name)))
+        for name, (made, left_out) in judged:
+            _tell(progress, name, made, left_out)
+            checks += made
+            skipped += left_out
+        progress.at(9, 10, "measuring what loading costs")
+        costs = _load_cost(tree, {}), _load_cost(tree, {"PYTHON_FIPS": "1"})
+    return _report(archive, digest, module, facts, (off, on), checks, skipped, costs)
+
+
+def _report(
+    archive: Path,
+    digest: str,
+    module: Module,
+    facts: ProviderFacts | None,
+    inside: tuple[Inside, Inside],
+    checks: list[Check],
+    skipped: list[Skipped],
+    costs: tuple[float, float],
+) -> ProveReport:
+    provider = inside[1].provider()
+    return ProveReport(
+        schema="pymint/prove/1",
+        ok=all(check.ok for check in checks),
+        archive=archive.name,
+        tar_sha256=digest,
+        provider_name=provider[0] if provider else "none",
+        provider_version=provider[1] if provider else "none",
+        provider_sha256=module.sha256,
+        procedure=facts.procedure if facts is not None else "unknown",
+        certificate=facts.certificate if facts is not None else None,
+        checks=checks,
+        load_cpu_off_s=costs[0],
+        load_cpu_on_s=costs[1],
+        measure=Measure(),
+        libcrypto=inside[0].libcrypto(),
+        skipped=skipped,
+    )
+
+
+def _starts(tree: Tree) -> Iterator[Step]:
+    def starting(start: Start) -> Callable[[Path], Check]:
+        def make(where: Path) -> Check:
+            beside = where / "beside"
+            beside.mkdir(parents=True)
+            return try_start(link_tree(tree, where / FRESH), start, beside)
+
+        return make
+
+    yield from (Step(f"start.{start.id}", starting(start)) for start in STARTS)
+    yield Step("start.too-late", lambda where: try_late(tree))
+
+
+def _tamperings(tree: Tree) -> Iterator[Step]:
+    def damaging(tampering: Tampering) -> Callable[[Path], Check]:
+        return lambda where: tamper(tree, tampering, where / FRESH)
+
+    if tree.module is None:
+        missing = Check("tamper", "tamper", "tamper", False, f"a module in {MODULES} to tamper with", "there is none")
+        yield Step("tamper", lambda where: missing)
+        return
+    yield from (Step(f"tamper.{tampering.id}", damaging(tampering)) for tampering in TAMPERINGS)
+
+
+def _make_all(
+    steps: Sequence[Step], top: Path, progress: Progress, first: int, name: str
+) -> tuple[list[Check], list[Skipped]]:
+    """Makes the checks side by side; in the order of the steps, and each folder is removed when it has been used."""
+    checks: list[Check] = []
+    skipped: list[Skipped] = []
+
+    def make(numbered: tuple[int, Step]) -> Check | Skipped:
+        number, step = numbered
+        where = top / f"{name} {number}"
+        where.mkdir()
+        try:
+            return step.make(where)
+        except NotHere as reason:
+            return Skipped(step.id, str(reason))
+        finally:
+            _remove(where)
+
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
+        for done, outcome in enumerate(pool.map(make, enumerate(steps)), 1):
+            if isinstance(outcome, Check):
+                checks.append(outcome)
+            else:
+                skipped.append(outcome)
+            progress.at(first + 3 * done / len(steps), 10, f"{name}: {outcome.id}")
+    return checks, skipped
+
+
+def _load_cost(tree: Tree, environment: dict[str, str]) -> float:
+    """The median of the CPU seconds of a process that imports hashlib; 0 when there is no interpreter."""
+    if tree.python is None:
+        return 0.0
+    runs = [run(tree.python, ["-I", "-c", "import hashlib"], environment).cpu_s for _ in range(_LOADS)]
+    return round(statistics.median(runs), 4)
+
+
+def _tell(progress: Progress, name: str, checks: Sequence[Check], skipped: Sequence[Skipped]) -> None:
+    """A line for a group of checks."""
+    wrong = [check for check in checks if not check.ok]
+    more = f", {len(skipped)} not possible here" if skipped else ""
+    verdict = f"{len(wrong)} of {len(checks)} FAILED" if wrong else f"{len(checks)} held"
+    progress.line(f"{name:18} {verdict}{more}")
+
+
+@contextmanager
+def _fresh(scratch: Path) -> Iterator[Path]:
+    _remove(scratch)
+    scratch.mkdir(parents=True)
+    try:
+        # Resolved: what the interpreter says of its own place has no symbolic links in it.
+        yield scratch.resolve()
+    finally:
+        _remove(scratch)
+
+
+def _remove(directory: Path) -> None:
+    """Removes a folder, folders without write permission in it included."""
+    for name, _, _ in os.walk(directory):
+        Path(name).chmod(0o755)
+    shutil.rmtree(directory, ignore_errors=True)

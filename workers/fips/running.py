@@ -1,0 +1,83 @@
+"""Runs an archive's interpreter in an environment that holds nothing but what a check puts there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# A loaded machine is no finding: one process takes well under a second on a quiet one.
+TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process left. code: its exit code, negative for a signal, None when it did not start or did not end.
+
+    cpu_s: seconds of CPU, user and system, of the process and of its children that it waited for.
+    """
+
+    code: int | None
+    out: str
+    err: str
+    cpu_s: float
+
+    @property
+    def last(self) -> str:
+        """The last line it wrote, of its errors if it wrote any: for a person to read."""
+        for text in (self.err, self.out):
+            lines = [line for line in text.splitlines() if line.strip()]
+            if lines:
+                return lines[-1].strip()
+        return "nothing was written"
+
+
+def run(
+    program: Path,
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    cwd: Path | str = "/",
+    argv0: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Ran:
+    """Runs a program to its end. Its environment is `environment` and nothing else; `argv0` is what it is called."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                [argv0 if argv0 is not None else str(program), *arguments],
+                executable=str(program),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=dict(environment or {}),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Ran(None, "", f"{program.name} can't be started: {error.strerror}", 0.0)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(timeout_s, end)
+        timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu_s = usage.ru_utime + usage.ru_stime
+        out.seek(0)
+        err.seek(0)
+        said, complained = (stream.read().decode("utf-8", "replace") for stream in (out, err))
+        if late.is_set():
+            return Ran(None, said, f"no answer within {timeout_s:.0f} s", cpu_s)
+        return Ran(process.returncode, said, complained, cpu_s)
