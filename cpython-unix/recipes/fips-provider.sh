@@ -2,7 +2,8 @@
 # fips-provider: OpenSSL's FIPS module alone, from a pristine tree. Leaves ossl-modules/fips.so, whose bytes nobody may
 # touch from here on (its own MAC covers them), fipsmodule.cnf with that MAC, and configdata.txt, how it was configured.
 #
-# PROCEDURE=toolchain: this toolchain, glibc floor like the rest; not the CMVP's procedure and never called validated.
+# This is PROCEDURE=toolchain: our own compiler, glibc floor like the rest; not the CMVP's procedure and never called
+# validated. PROCEDURE=policy is fips-provider-policy.sh, in a Debian 11 system.
 # SLH_DSA=no leaves SLH-DSA out: its self-tests are most of the 100 ms that loading a 3.5 provider costs.
 # CFLAGS has no -fvisibility=hidden for this node: hidden, OSSL_provider_init would not be exported, and a version script
 # of OpenSSL's own keeps all others in.
@@ -32,12 +33,4 @@ if [ "$exported" != OSSL_provider_init ]; then
   echo "fips-provider: $module exports not OSSL_provider_init alone but: $exported" >&2
   exit 1
 fi
-# The key is public, part of OpenSSL's build: the MAC finds accidents, it keeps no secret.
-perl -MDigest::SHA=hmac_sha256 -e '
-  my ($module, $config) = map { local (@ARGV, $/) = $_; <> } @ARGV;
-  my $key = pack "H*", "f4556650ac31d35461610bac4ed81b1a181b2d8a43ea2854cbae22ca74560813";
-  my $wanted = join ":", map { sprintf "%02X", ord } split //, hmac_sha256($module, $key);
-  my ($found) = $config =~ /^module-mac\s*=\s*(\S+)/m;
-  die "fips-provider: module-mac is $found, the module itself has $wanted\n" if uc $found ne $wanted;
-  print "module-mac matches the module: $wanted\n";
-' "$left/ossl-modules/$module" "$left/fipsmodule.cnf"
+perl "$DATA/recipes/fips-module-mac.pl" "$left/ossl-modules/$module" "$left/fipsmodule.cnf"
