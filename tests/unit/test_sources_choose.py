@@ -177,18 +177,20 @@ from workers.sources.settings import SourceSettings
 def both(name):
     return pin("http://192.0.2.1/a", source=name), pin("http://192.0.2.1/b", version="1", content=b"")
 many = {str(n): both(str(n)) for n in range(20)}
-started = time.monotonic()
+started = time.process_time()
 choose(list(many), many, Path(sys.argv[1]) / "cache", Path(sys.argv[1]) / "state", SourceSettings(), Heard())
 assert "httpx" not in sys.modules
-assert time.monotonic() - started < 0.2, time.monotonic() - started
+assert time.process_time() - started < 0.2, time.process_time() - started
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def test_without_any_origin_the_answer_comes_at_once(tmp_path: Path) -> None:
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     releases = [pin("http://192.0.2.1/a", version=str(n), content=bytes([n])) for n in (3, 2, 1)]
     with pytest.raises(Failure, match="no origin delivers"):
         chosen(tmp_path, *releases, settings=SourceSettings(distro=False, upstream=False))
-    assert time.monotonic() - started < 0.2
+    # CPU time, since other tests may run beside this one; a network that is asked after all would take seconds.
+    assert time.process_time() - used < 0.2
+    assert time.monotonic() - started < 2.5
