@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers import sandbox
+from workers.debian_root import POLICY_PACKAGES, debian_root
 from workers.edits import apply_edits
 from workers.errors import Failure
 from workers.jobserver import Jobserver
@@ -173,6 +174,8 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
             )
         extract(shop.store.path_of(record.digest), deps, licences=False)
     prepare(toolchain, shop.target, shop.toolchain)
+    suite = node.environment.get("SYSTEM")
+    system = debian_root(shop.tmp.parent, suite, POLICY_PACKAGES, shop.logs / f"debian-{suite}.log") if suite else None
     log = shop.logs / f"{node.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
@@ -186,6 +189,7 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
             environment=_environment(shop, node, epoch),
             log=stream,
             pass_fds=shop.jobserver.descriptors,
+            system=system,
         )
     if result.exit_code != 0:
         raise Failure(

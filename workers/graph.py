@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from workers.cpython import cpython_nodes
+from workers.debian_root import POLICY_SUITE
 from workers.errors import Failure
 from workers.model import DATA, Cell, Target
 from workers.nodes import NodeSpec, tool_environment
@@ -48,7 +49,7 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
     flags = {"cflags": " ".join(target.cflags), "ldflags": " ".join(target.ldflags)}
     common = {**tool_environment(target), **_filled(shared, flags)}
     here = {name: row for name, row in rows.items() if not row.os or target.os in row.os}
-    return [
+    nodes = [
         NodeSpec(
             name=name,
             stage=row.stage,
@@ -64,6 +65,15 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
         )
         for name, row in here.items()
     ]
+    if provider.get("PROCEDURE") == "policy":
+        return [_by_policy(node) if node.stage == "fips-provider" else node for node in nodes]
+    return nodes
+
+
+def _by_policy(node: NodeSpec) -> NodeSpec:
+    """The provider by its Security Policy: in the documented system and with its compiler, no flags of ours."""
+    environment = {"PROCEDURE": "policy", "SYSTEM": POLICY_SUITE}
+    return replace(node, recipe="fips-provider-policy.sh", needs=(), environment=environment)
 
 
 def nodes_of(cell: Cell, provider: dict[str, str]) -> list[NodeSpec]:

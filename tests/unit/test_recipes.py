@@ -71,3 +71,16 @@ def test_every_source_of_a_node_is_pinned() -> None:
     raw = tomllib.loads((DATA / "nodes.toml").read_text())["node"]
     named = {row["source"] for row in raw.values()}
     assert named <= pinned
+
+
+def test_by_the_policy_the_provider_is_built_with_nothing_of_ours() -> None:
+    target = load_matrix().targets["x86_64-unknown-linux-gnu"]
+    nodes = {node.name: node for node in library_nodes(target, {"PROCEDURE": "policy", "SLH_DSA": "no"})}
+    provider = nodes["fips-provider"]
+    assert provider.recipe == "fips-provider-policy.sh"
+    assert provider.environment == {"PROCEDURE": "policy", "SYSTEM": "bullseye"}
+    assert provider.needs == ()
+    assert "CFLAGS" in nodes["openssl"].environment
+    text = (DATA / "recipes" / provider.recipe).read_text()
+    commands = re.findall(r"^plain (.*)$", text, re.MULTILINE)
+    assert commands == ["./Configure enable-fips", "make", "make install_fips"]
