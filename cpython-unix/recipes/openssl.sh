@@ -14,7 +14,11 @@ grep -q 'rh-allow-sha1-signatures' crypto/evp/evp_cnf.c
 # Compiled in as the place of modules when nothing else says: a system's own, and not a path of this build.
 set -- MODULESDIR=/usr/lib/ossl-modules ENGINESDIR=/usr/lib/engines-3
 make build_generated "$@"
-make libcrypto.a libssl.a apps/openssl "$@"
+make libcrypto.a libssl.a "$@"
+# The assembler's functions know no -fvisibility; shown, they would stand in the way of another libcrypto's in a process.
+"$READELF" -sW libcrypto.a | awk '$5 == "GLOBAL" && $6 == "DEFAULT" && $7 != "UND" { print $8 }' | sort -u > shown
+"$OBJCOPY" --set-symbols-visibility=shown=hidden libcrypto.a
+make apps/openssl "$@"
 make install_dev "$@" DESTDIR="$DESTDIR"
 install -D -m 755 apps/openssl "$DESTDIR$PREFIX/bin/openssl"
 
