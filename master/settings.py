@@ -214,7 +214,7 @@ def parse(text: str, path: Path) -> Settings:
             "this value can't be used",
             wanted=wanted,
             found=found or None,
-            todo="Change it and start again. docs/operating.md lists every setting.",
+            todo="Change it and start again. docs/settings.md lists every setting.",
         ) from error
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from master import settings
 from master.home import Home, cache_directory, home_of
 from workers.errors import Failure
-from workers.model import load_matrix
+from workers.model import ROOT, load_matrix
 
 MATRIX = load_matrix()
 PATH = Path("/farm/settings.toml")
@@ -135,3 +137,15 @@ def test_places_follow_the_environment(tmp_path: Path) -> None:
     assert home_of(tmp_path, {"MINT_HOME": "/srv/mint"}).root == Path("/srv/mint")
     assert cache_directory({"MINT_CACHE": "/c"}) == Path("/c")
     assert cache_directory({"HOME": "/home/anna"}) == Path("/home/anna/.cache/pymint")
+
+
+def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    found = read(text.replace("…", "x:y"))
+    assert found.web.url == "https://mint.example/"
+    raw = tomllib.loads(text)
+    for section in dataclasses.fields(settings.Settings):
+        many = section.name == "workers"
+        kind = settings.WorkerSettings if many else type(getattr(settings.Settings(), section.name))
+        table = raw[section.name][0] if many else raw[section.name]
+        assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
