@@ -6,36 +6,37 @@ if [ -d expat/lib ]; then
   cd expat
 fi
 case $TARGET in
-  *-linux-*) random="-DHAVE_SYSCALL_GETRANDOM -DXML_DEV_URANDOM" ;; # getrandom() itself is younger than glibc 2.17
-  *-darwin*) random="-DHAVE_ARC4RANDOM_BUF" ;;
+  *-linux-*) # getrandom() itself is younger than glibc 2.17
+    ways="random_getrandom random_dev_urandom"
+    flags="-DHAVE_SYSCALL_GETRANDOM -DXML_DEV_URANDOM"
+    ;;
+  *-darwin*)
+    ways=random_arc4random_buf
+    flags=-DHAVE_ARC4RANDOM_BUF
+    ;;
 esac
-: > expat_config.h
+: > expat_config.h # what configure would write stands on the command line
 objects=
-for file in lib/xmlparse.c lib/xmlrole.c lib/xmltok.c lib/random_*.c; do
-  case $file in
-    # Each way of getting random bytes refuses to be compiled where it is not wanted.
-    lib/random_dev_urandom.c) case $random in *XML_DEV_URANDOM*) ;; *) continue ;; esac ;;
-    lib/random_getrandom.c) case $random in *GETRANDOM*) ;; *) continue ;; esac ;;
-    lib/random_arc4random_buf.c) case $random in *ARC4RANDOM_BUF*) ;; *) continue ;; esac ;;
-    lib/random_*) continue ;;
-  esac
-  object=${file%.c}.o
-  # shellcheck disable=SC2086 # the flags are several words
-  "$CC" $CPPFLAGS $CFLAGS -std=c99 -D_GNU_SOURCE -I. -Ilib $random -DBYTEORDER=1234 \
-    -DXML_NS -DXML_DTD -DXML_GE=1 -DXML_CONTEXT_BYTES=1024 -DHAVE_UNISTD_H -DHAVE_FCNTL_H -c "$file" -o "$object"
-  objects="$objects $object"
+for name in xmlparse xmlrole xmltok $ways; do
+  if [ -f "lib/$name.c" ]; then # before 2.8 the ways to get random bytes are in xmlparse.c
+    # shellcheck disable=SC2086 # the flags are several words
+    "$CC" $CPPFLAGS $CFLAGS -std=c99 -D_GNU_SOURCE -I. -Ilib $flags -DBYTEORDER=1234 -DHAVE_UNISTD_H -DHAVE_FCNTL_H \
+      -DXML_NS -DXML_DTD -DXML_GE=1 -DXML_CONTEXT_BYTES=1024 -c "lib/$name.c" -o "$name.o"
+    objects="$objects $name.o"
+  fi
 done
 # shellcheck disable=SC2086
 "$AR" rcs libexpat.a $objects
-# A program with nothing but expat in it: the list of files above is whole.
+
+# A program with nothing but expat in it proves that the list of files is whole.
 echo '#include "expat.h"
 int main(void) { return XML_ParserCreate(0) == 0; }' > whole.c
-"$CC" -Ilib whole.c libexpat.a -lm -o whole
+"$CC" -Ilib whole.c libexpat.a -o whole
 ./whole
+
 install -D -m 644 libexpat.a "$DESTDIR$PREFIX/lib/libexpat.a"
 install -D -m 644 lib/expat.h "$DESTDIR$PREFIX/include/expat.h"
 install -D -m 644 lib/expat_external.h "$DESTDIR$PREFIX/include/expat_external.h"
-# expat.h includes what configure would have written where a program asks for it.
 mkdir -p "$DESTDIR$PREFIX/lib/pkgconfig"
 cat > "$DESTDIR$PREFIX/lib/pkgconfig/expat.pc" <<END
 Name: expat
