@@ -137,7 +137,11 @@ def main() -> None:
             os.write(2, f"{entry['command'][0]} can't be run: {error}\n".encode())
             os._exit(127)
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
-    os._exit(_reap(child))
+    try:
+        code = _reap(child)
+    except KeyboardInterrupt:  # the terminal's Ctrl-C reaches everything in the foreground, also in here
+        code = 128 + signal.SIGINT
+    os._exit(code)
 
 
 if __name__ == "__main__":
