@@ -1,5 +1,5 @@
 #!/bin/sh -eu
-# expat: static, hidden symbols. Leaves lib/libexpat.a, include/expat{,_external}.h, lib/pkgconfig/expat.pc.
+# expat: static, hidden symbols. Leaves lib/libexpat.a, include/expat{,_external,_config}.h, lib/pkgconfig/expat.pc.
 # Upstream's tarball has a configure script and lib/ at its top; a distribution's is the repository, without the script and
 # one folder deeper. The library is a handful of files, so they are compiled by hand, the same way from both.
 if [ -d expat/lib ]; then
@@ -8,20 +8,26 @@ fi
 case $TARGET in
   *-linux-*) # getrandom() itself is younger than glibc 2.17
     ways="random_getrandom random_dev_urandom"
-    flags="-DHAVE_SYSCALL_GETRANDOM -DXML_DEV_URANDOM"
+    sources_of_chance="HAVE_SYSCALL_GETRANDOM XML_DEV_URANDOM"
     ;;
   *-darwin*)
     ways=random_arc4random_buf
-    flags=-DHAVE_ARC4RANDOM_BUF
+    sources_of_chance=HAVE_ARC4RANDOM_BUF
     ;;
 esac
-: > expat_config.h # what configure would write stands on the command line
+# What configure would write; CPython's pyexpat reads it too, to know what this expat can do.
+{
+  for name in $sources_of_chance HAVE_FCNTL_H HAVE_UNISTD_H XML_DTD XML_GE XML_NS; do
+    echo "#define $name 1"
+  done
+  echo '#define BYTEORDER 1234
+#define XML_CONTEXT_BYTES 1024'
+} > expat_config.h
 objects=
 for name in xmlparse xmlrole xmltok $ways; do
   if [ -f "lib/$name.c" ]; then # before 2.8 the ways to get random bytes are in xmlparse.c
     # shellcheck disable=SC2086 # the flags are several words
-    "$CC" $CPPFLAGS $CFLAGS -std=c99 -D_GNU_SOURCE -I. -Ilib $flags -DBYTEORDER=1234 -DHAVE_UNISTD_H -DHAVE_FCNTL_H \
-      -DXML_NS -DXML_DTD -DXML_GE=1 -DXML_CONTEXT_BYTES=1024 -c "lib/$name.c" -o "$name.o"
+    "$CC" $CPPFLAGS $CFLAGS -std=c99 -D_GNU_SOURCE -I. -Ilib -c "lib/$name.c" -o "$name.o"
     objects="$objects $name.o"
   fi
 done
@@ -36,6 +42,7 @@ int main(void) { return XML_ParserCreate(0) == 0; }' > whole.c
 
 install -D -m 644 libexpat.a "$DESTDIR$PREFIX/lib/libexpat.a"
 install -D -m 644 lib/expat.h "$DESTDIR$PREFIX/include/expat.h"
+install -D -m 644 expat_config.h "$DESTDIR$PREFIX/include/expat_config.h"
 install -D -m 644 lib/expat_external.h "$DESTDIR$PREFIX/include/expat_external.h"
 mkdir -p "$DESTDIR$PREFIX/lib/pkgconfig"
 cat > "$DESTDIR$PREFIX/lib/pkgconfig/expat.pc" <<END
