@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -32,7 +33,6 @@ OUT = f"{ROOT}/out"
 TOOLCHAIN = f"{ROOT}/toolchain"
 DATA = f"{ROOT}/data"
 
-NOT_ENTERED = 125
 _ENTER = Path(__file__).with_name("enter_sandbox.py")
 _NAMESPACES = ("--mount", "--net", "--uts", "--pid", "--fork", "--kill-child")
 _USER = ("--user", "--map-root-user")
@@ -89,49 +89,56 @@ def run_in_sandbox(
         local = build / "usr-local"
         local.mkdir(exist_ok=True)
         binds.append((local, "/usr/local", True))
+    inside = _Inside(command, binds, environment, directory, system)
     with ExitStack() as stack:
         stream = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
-        return _run(command, binds, environment, directory, system, stream, pass_fds)
+        return _run(_way()[0] or (), inside, stream, pass_fds)
 
 
-def _run(
-    command: Sequence[str],
-    binds: Sequence[tuple[Path, str, bool]],
-    environment: Mapping[str, str],
-    directory: str,
-    system: Path | None,
-    stream: BinaryIO,
-    pass_fds: Sequence[int],
-) -> Ended:
+@dataclass(frozen=True)
+class _Inside:
+    """What happens in a sandbox. binds: directory here, where it is seen, whether it can be written."""
+
+    command: Sequence[str]
+    binds: Sequence[tuple[Path, str, bool]]
+    environment: Mapping[str, str]
+    directory: str
+    system: Path | None = None
+
+    def entry(self, lifeline: int) -> str:
+        """The argument of `workers.enter_sandbox`."""
+        return json.dumps(
+            {
+                "root": ROOT,
+                "system": None if self.system is None else str(self.system.resolve()),
+                "mounts": [{"source": str(s.resolve()), "target": t, "writable": w} for s, t, w in self.binds],
+                "lifeline": lifeline,
+                "directory": self.directory,
+                "command": list(self.command),
+                "environment": dict(self.environment),
+            }
+        )
+
+
+def _run(flags: Sequence[str], inside: _Inside, stream: BinaryIO, pass_fds: Sequence[int]) -> Ended:
     lifeline, held = os.pipe()
-    entry = {
-        "root": ROOT,
-        "system": None if system is None else str(system.resolve()),
-        "mounts": [{"source": str(s.resolve()), "target": t, "writable": w} for s, t, w in binds],
-        "lifeline": lifeline,
-        "directory": directory,
-        "command": list(command),
-        "environment": dict(environment),
-    }
     started = time.monotonic()
     process = None
     try:
         process = subprocess.Popen(
-            [*_unshare(), sys.executable, "-I", "-S", str(_ENTER), json.dumps(entry)],
+            ["unshare", *flags, *_NAMESPACES, sys.executable, "-I", "-S", str(_ENTER), inside.entry(lifeline)],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             pass_fds=(*pass_fds, lifeline),
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         )
-        os.close(lifeline)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     finally:
+        os.close(lifeline)
         os.close(held)
-        if process is None:
-            os.close(lifeline)
-        elif process.returncode is None:
+        if process is not None and process.returncode is None:
             process.kill()
             process.wait()
     code = process.returncode
@@ -144,33 +151,28 @@ def _run(
 
 
 def sandbox_problem() -> tuple[str, str] | None:
-    """None where sandboxes work; else what was found and what to do about it, both for people."""
+    """None where sandboxes work; else what was found and what to do about it, both for people. Tried once a process."""
     return None if _way()[0] is not None else (_way()[1], _remedy(_way()[1]))
-
-
-def _unshare() -> list[str]:
-    flags = _way()[0]
-    return ["unshare", *(flags or ()), *_NAMESPACES]
 
 
 @functools.cache
 def _way() -> tuple[tuple[str, ...] | None, str]:
-    """The flags that get a sandbox here, or None and what `unshare` said. Root can do without a user namespace."""
+    """The flags that get a sandbox here, or None and what was said instead. Root can do without a user namespace."""
     said = "not tried: sandboxes need Linux"
     if sys.platform != "linux":
         return None, said
     for flags in (_USER, ()):
-        if not flags and os.geteuid() != 0:
-            continue
-        probe = ["unshare", *flags, *_NAMESPACES, "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-        try:
-            done = subprocess.run(probe, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        except FileNotFoundError:
-            return None, "there is no `unshare` on PATH"
-        if done.returncode == 0:
-            return flags, ""
-        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"unshare: exit code {done.returncode}"
-    return None, said
+        if flags or os.geteuid() == 0:
+            with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as stream:
+                try:
+                    ended = _run(flags, _Inside(["true"], [(Path(name), BUILD, True)], {}, BUILD), stream, ())
+                except FileNotFoundError:
+                    return None, "there is no `unshare` on PATH"
+                if ended.exit_code == 0:
+                    return flags, ""
+                stream.seek(0)
+                said = stream.read().decode(errors="replace").strip() or f"unshare: exit code {ended.exit_code}"
+    return None, said.splitlines()[-1]
 
 
 def _setting(name: str) -> str | None:
@@ -195,6 +197,8 @@ def _remedy(said: str) -> str:
             "AppArmor keeps user namespaces from this user (Ubuntu 23.10 and newer do).\n"
             "As root: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         )
+    if "mount_setattr" in said:
+        return "This kernel is too old to make a tree of mounts read-only. Use Linux 5.12 or newer."
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return "In a container, start it with --privileged (its seccomp profile refuses unshare and mount)."
     return "Something keeps this user from making namespaces: try `unshare --user --map-root-user --mount true`."

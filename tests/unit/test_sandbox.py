@@ -274,6 +274,11 @@ def test_the_remedy_fits_the_setting(setting: str, value: str, wanted: str, monk
     assert wanted in sandbox._remedy("unshare: unshare failed: Operation not permitted")
 
 
+def test_a_kernel_that_is_too_old_is_named() -> None:
+    said = "the sandbox can't be entered: [Errno 38] mount_setattr on /: Function not implemented"
+    assert "Linux 5.12" in sandbox._remedy(said)
+
+
 def test_without_unshare_the_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sandbox._way.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
