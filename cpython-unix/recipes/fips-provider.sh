@@ -12,7 +12,7 @@ if [ "$PROCEDURE" != toolchain ]; then
   exit 1
 fi
 set -- enable-fips no-tests
-if [ "${SLH_DSA:-yes}" = no ]; then
+if [ "$SLH_DSA" = no ] && grep -q '"slh-dsa"' Configure; then # releases before 3.5 have none to leave out
   set -- "$@" no-slh-dsa
 fi
 ./Configure "$OPENSSL_TARGET" --prefix="$PREFIX" --libdir=lib --openssldir=/etc/ssl "$@"
