@@ -105,6 +105,12 @@ def test_the_facts_of_a_real_program_are_read(sample: Sample) -> None:
     assert newest_glibc([elf]) == "2.17"
 
 
+@pytest.mark.parametrize("part", [0.5, 0.9, 0.999])
+def test_a_program_that_is_cut_off_is_not_judged_by_what_is_left(sample: Sample, part: float) -> None:
+    data = sample.data(INTERPRETER)
+    assert read_elf("x", data[: int(len(data) * part)]) is None
+
+
 def test_what_only_begins_like_an_elf_file_is_not_taken_for_one() -> None:
     assert read_elf("x", b"\x7fELF" + bytes(200)) is None
 

@@ -80,7 +80,15 @@ def _of_a_run(where: Places, progress: Progress) -> ValidateReport:
     if not tar.exists():
         raise Failure("validate", "there is no packed archive", wanted=str(tar), todo="Run `package` first.")
     own = [ROOT, where.run, where.state, where.cache, Path.home()]
-    return replace(validate(tar, load_policy("pymint"), own), measure=watch.measure())
+    total, shown = tar.stat().st_size, 0
+
+    def tell(done: int) -> None:
+        nonlocal shown
+        if done - shown >= total // 50:
+            shown = done
+            progress.at(done, total, tar.name)
+
+    return replace(validate(tar, load_policy("pymint"), own, tell), measure=watch.measure())
 
 
 def _write_page(report: ValidateReport, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -84,12 +84,13 @@ def below_python(path: str) -> str:
     return name.removeprefix("python/") if name.startswith("python/") else f"!{name}"
 
 
-def read_contents(archive: Path, needles: Needles) -> Contents:
-    """Reads an archive. Raises Failure when it is damaged."""
+def read_contents(archive: Path, needles: Needles, told: Callable[[int], None] = lambda done: None) -> Contents:
+    """Reads an archive; `told` hears how many bytes of the tar were read. Raises Failure when it is damaged."""
     reader = _Reader(needles)
     with reading(archive) as tar:
         for member, content in tar:
             reader.take(member, content)
+            told(tar.size)
         tar.finish()
     return reader.contents(archive.name, tar.sha256)
 

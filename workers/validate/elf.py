@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,9 @@ _KINDS: dict[object, Kind] = {
     lief.ELF.Header.FILE_TYPE.REL: "object",
 }
 _MACHINES = {lief.ELF.ARCH.X86_64: "x86_64", lief.ELF.ARCH.AARCH64: "aarch64"}
+# e_shoff, e_shentsize and e_shnum of an Elf64_Ehdr.
+_HEADER = struct.Struct("<40xQ10xHH2x")
+_CLASS_64 = 2
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW = 0x4, 0x8, 0x1
 
 
@@ -93,7 +97,9 @@ def newest_glibc(files: list[Elf]) -> str | None:
 
 
 def read_elf(path: str, data: bytes) -> Elf | None:
-    """The facts of an ELF file, None when LIEF can make nothing of it. `path` only names it."""
+    """The facts of an ELF file, None when it is cut off or LIEF can make nothing of it. `path` only names it."""
+    if not _is_whole(data):
+        return None
     config = lief.ELF.ParserConfig()
     config.parse_relocations = False
     config.parse_overlay = False
@@ -111,6 +117,14 @@ def read_elf(path: str, data: bytes) -> Elf | None:
     if kind == "other" or (kind == "shared" and not (len(binary.segments) and len(binary.dynamic_entries))):
         return None
     return _linked(path, machine, kind, binary)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a 64-bit file has its table of sections, which linkers and assemblers write last."""
+    if len(data) < _HEADER.size or data[4] != _CLASS_64:
+        return len(data) >= _HEADER.size
+    start, size, count = _HEADER.unpack_from(data)
+    return bool(start + size * count <= len(data))
 
 
 def _linked(path: str, machine: str, kind: Kind, binary: lief.ELF.Binary) -> Elf:

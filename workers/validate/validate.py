@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from workers.reports.base import Measure
@@ -23,13 +23,18 @@ def choose_policy(archive: Path) -> Policy:
         return load_policy(policy_for(frozenset(below_python(member.path) for member, _ in tar)))
 
 
-def validate(archive: Path, policy: Policy, own_places: Iterable[Path] = ()) -> ValidateReport:
+def validate(
+    archive: Path,
+    policy: Policy,
+    own_places: Iterable[Path] = (),
+    told: Callable[[int], None] = lambda done: None,
+) -> ValidateReport:
     """Judges an archive. own_places: directories of this machine, where it was built here. Raises Failure when damaged.
 
-    The report's measure is left empty: the caller's watch knows better.
+    told hears how many bytes of the tar were read. The report's measure is left empty: the caller's watch knows better.
     """
     own = needles_for(own_places)
-    contents = read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths))
+    contents = read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths), told)
     results = judge(make_case(contents, policy))
     return ValidateReport(
         schema="pymint/validate/1",
