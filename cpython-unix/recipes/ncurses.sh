@@ -13,7 +13,8 @@ sed -i 's/__attribute__((visibility ("default")))//' include/ncurses_dll.h.in
   --without-gpm --without-dlsym --without-develop --disable-stripping \
   --enable-widec --enable-overwrite --enable-symlinks --enable-pc-files --with-pkg-config-libdir="$PREFIX/lib/pkgconfig" \
   --datadir=/usr/share --with-default-terminfo-dir="$descriptions" \
-  --with-terminfo-dirs="/etc/terminfo:/lib/terminfo:$descriptions"
+  --with-terminfo-dirs="/etc/terminfo:/lib/terminfo:$descriptions" \
+  cf_cv_ar_flags=-crD # its own choice has a U: keep the time of the build in the archive
 make
 make install.libs install.includes install.data DESTDIR="$DESTDIR"
 mkdir -p "$DESTDIR$PREFIX/share"
