@@ -6,7 +6,8 @@
 
 # What runs while it builds is no training.
 export LLVM_PROFILE_FILE=/dev/null
-make python pybuilddir.txt CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
+case $PYTHON_VERSION in 3.10 | 3.11) shared=oldsharedmods ;; *) shared=sharedmods ;; esac
+make python pybuilddir.txt $shared CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
 
 home=$DESTDIR$PREFIX/instrumented
 library=$home/lib/python$PYTHON_VERSION$(case $PYTHON_ABI in *t*) echo t ;; esac)
@@ -15,6 +16,6 @@ cp python "$home/bin/python$PYTHON_VERSION"
 tar cf - -C Lib --exclude=__pycache__ --exclude=./idlelib --exclude=./lib2to3 --exclude=./ensurepip . | tar xf - -C "$library"
 cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
 mkdir "$library/lib-dynload"
-touch "$library/lib-dynload/.empty"
+find Modules -name '*.so' -exec cp {} "$library/lib-dynload" \;
 
-"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN"
+"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
