@@ -76,7 +76,7 @@ class Bench:
             "BENCH_LOOPS": str(loops),
             "BENCH_SECONDS": str(self.seconds),
             "BENCH_DATA": str(self.materials.data),
-            **({"PYTHON_FIPS": "1"} if fips else {}),
+            **({"BENCH_FIPS": "1"} if fips else {}),
         }
 
     def pair(self, phase: Phase, task: Task, round_number: int, loops: int, sides: tuple[Path, Path]) -> Pair:

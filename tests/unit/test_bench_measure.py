@@ -14,7 +14,7 @@ from tests.bench.measure import Bench, Unmeasurable
 from tests.bench.tasks import Task
 
 PYTHON = Path(sys.executable)
-BUSY = "import pyperf\npyperf.Runner().bench_func('busy', lambda: sum(i * i for i in range(20000)))\n"
+BUSY = "import pyperf\npyperf.Runner().bench_func('busy', lambda: sum(i * i for i in range(300000)))\n"
 
 
 def bench(place: Path, script: str) -> Bench:
@@ -41,7 +41,7 @@ def test_without_loops_a_sample_finds_out_how_many_are_long_enough(tmp_path: Pat
 
 
 def test_a_commands_own_cpu_time_is_what_counts(tmp_path: Path) -> None:
-    command = "[sys.executable, '-I', '-c', 'sum(i * i for i in range(200000))']"
+    command = "[sys.executable, '-I', '-c', 'sum(i * i for i in range(300000))']"
     script = f"import sys, pyperf\npyperf.Runner().bench_command('busy', {command})\n"
     assert bench(tmp_path, script).sample(PYTHON, TASK, loops=1, seed=1)[1] > 0
 
@@ -49,7 +49,7 @@ def test_a_commands_own_cpu_time_is_what_counts(tmp_path: Path) -> None:
 def test_an_async_benchmark_runs(tmp_path: Path) -> None:
     script = (
         "import pyperf\n"
-        "async def busy():\n    return sum(i * i for i in range(20000))\n"
+        "async def busy():\n    return sum(i * i for i in range(300000))\n"
         "pyperf.Runner().bench_async_func('busy', busy)\n"
     )
     assert bench(tmp_path, script).sample(PYTHON, TASK, loops=3, seed=1)[0] == 3
@@ -76,7 +76,7 @@ def test_nothing_of_the_callers_environment_reaches_a_sample(tmp_path: Path, mon
 
 def test_only_the_candidates_side_of_a_fips_row_is_in_fips_mode(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    script = f"import os\nopen({str(seen)!r}, 'a').write(os.environ.get('PYTHON_FIPS', '-'))\n{BUSY}"
+    script = f"import os\nopen({str(seen)!r}, 'a').write(os.environ.get('BENCH_FIPS', '-'))\n{BUSY}"
     made = bench(tmp_path, script)
     task = Task("x", TASK.script, fips=True)
     made.pair("rows", task, 0, 1, (PYTHON, PYTHON))

@@ -11,7 +11,6 @@ Out: the last line of standard output, `::bench {"name": …, "loops": …, "sec
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -61,6 +60,8 @@ class Runner:
         self._sample(name, timed)
 
     def bench_async_func(self, name: str, function: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> None:
+        import asyncio  # not at the top: one benchmark of twenty needs it, and it is slow to import
+
         async def several(loops: int) -> float:
             start = perf_counter()
             for _ in range(loops):

@@ -1,6 +1,7 @@
 """What pyperformance has no benchmark for and users of these archives notice: hashes, codecs, start-up.
 
 Run as `python rows.py NAME`, with the stand-in `pyperf` on PYTHONPATH. BENCH_DATA: the file that the codecs work on.
+BENCH_FIPS=1: the commands are started in FIPS mode; this process is not, whatever it imports.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def _round_trip(pack: Callable[[bytes], bytes], unpack: Callable[[bytes], bytes]
 def main() -> None:
     name = sys.argv.pop(1)
     runner = pyperf.Runner()
+    if os.environ.get("BENCH_FIPS"):
+        os.environ["PYTHON_FIPS"] = "1"
     if name in COMMANDS:
         runner.bench_command(name, [sys.executable, "-I", "-c", COMMANDS[name]])
     elif name == "sha256_64":
