@@ -1,0 +1,52 @@
+"""The documents say what the code does: each part that can speak in an error, each command, each file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from master.cli.__main__ import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def speakers() -> set[str]:
+    """The first argument of every Failure, where it is plain text."""
+    found = set()
+    for room in ("workers", "steps", "master"):
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Failure":
+                    first = node.args[0] if node.args else None
+                    if isinstance(first, ast.Constant):
+                        found.add(str(first.value))
+    return found
+
+
+def test_every_part_that_speaks_in_an_error_is_in_the_troubleshooting() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    known = set(re.findall(r"`([^`]+)`", "\n".join(line for line in text.splitlines() if line.startswith("| `"))))
+    named = {word.strip("`") for line in text.splitlines() if line.startswith("### ") for word in line.split()[1:2]}
+    assert len(speakers()) > 20
+    assert speakers() - known - {word.rstrip(":") for word in named} == set()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"./mint {name}" not in text] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_points_to_is_there(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_names_only_commands_that_exist(document: Path) -> None:
+    named = set(re.findall(r"\./mint ([a-z]+)", document.read_text()))
+    assert named <= set(COMMANDS)
