@@ -50,29 +50,29 @@ _ANSWERS = (
 def cpython_nodes(cell: Cell) -> list[NodeSpec]:
     """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
 
-    With PGO: a build Python, which freezes modules in place of two more interpreters that would each cost an LTO link,
-    an instrumented build, the profile, the optimised build. Without: one build, which freezes for itself.
+    A build Python freezes modules for all variants: what CPython would link for that itself does not link when its test
+    modules are built in, and with LTO would cost as much as the interpreter. 3.10 has no use for one.
+    With PGO there are the instrumented build and the profile besides.
     """
+    helper = build_python(cell) if cell.version.number >= (3, 11) else None
+    helpers = () if helper is None else (helper,)
     name = f"cpython-{cell.version.minor}-{cell.variant.slug}"
     final = NodeSpec(
         name=name,
         stage="cpython",
         recipe="cpython.sh",
         sources=(cell.version.source,),
-        needs=_library_needs(cell),
+        needs=(*_library_needs(cell), *(node.name for node in helpers)),
         environment=build_environment(cell),
         data=FINISH,
         edits=cell.version.minor,
     )
     if not cell.variant.pgo:
-        return [final]
-    helper = build_python(cell) if cell.version.number >= (3, 11) else None
-    freezers = () if helper is None else (helper.name,)
+        return [*helpers, final]
     instrumented = replace(
         final,
         name=f"{name}-instrument",
         recipe="cpython-instrument.sh",
-        needs=(*final.needs, *freezers),
         environment={**final.environment, **instrument_environment(cell)},
         data=(_CONFIGURE, _CHECK),
     )
@@ -84,8 +84,8 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
         data=training_files(),
     )
-    optimised = replace(final, needs=(*final.needs, *freezers, profile.name))
-    return [*([] if helper is None else [helper]), instrumented, profile, optimised]
+    optimised = replace(final, needs=(*final.needs, profile.name))
+    return [*helpers, instrumented, profile, optimised]
 
 
 def build_python(cell: Cell) -> NodeSpec:

@@ -36,9 +36,13 @@ def test_with_pgo_the_profile_stands_between_an_instrumented_and_an_optimised_bu
     assert instrumented.name not in optimised.needs
 
 
-def test_without_pgo_one_node_is_built() -> None:
-    assert [node.name for node in cpython_nodes(cell(variant="noopt"))] == ["cpython-3.13-noopt"]
-    assert [node.name for node in cpython_nodes(cell(variant="debug"))] == ["cpython-3.13-debug"]
+def test_without_pgo_only_the_build_python_comes_first() -> None:
+    for variant in ("noopt", "debug"):
+        helper, final = cpython_nodes(cell(variant=variant))
+
+        assert final.name == f"cpython-3.13-{variant}"
+        assert helper.name == "cpython-3.13-build"
+        assert helper.name in final.needs
 
 
 def test_variants_share_the_build_python() -> None:
