@@ -110,7 +110,7 @@ def git_configuration(repository: str) -> str:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    said = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "PYMINT_"))}
+    said = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") and key != "PYMINT_EVENTS"}
     return {**said, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
 
 
