@@ -13,6 +13,9 @@
    OPENSSL_init_crypto() loads a configuration once a process and lets other threads wait for it, setting the search
    path to the same value twice is harmless, and the checks only read.
 
+   _hashlib and _ssl have to share one libcrypto: a provider remembers the library that loaded it first, and refuses a
+   second one in the same process ("init fail"). Built in, or linked to one shared library, they do.
+
    Both modules get the attribute `fips_provider`: None when off, else (name, version, build info, path of the module).
 
    Written for CPython 3.10 to 3.14 and OpenSSL 3.x; Linux and macOS. */
