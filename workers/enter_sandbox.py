@@ -130,8 +130,10 @@ def main() -> None:
     if child == 0:
         try:
             os.close(lifeline)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would pass that on
-                signal.signal(number, signal.SIG_DFL)
+            # What Python, a daemon or a shell's `&` ignores would be passed on by exec; CPython's training counts it.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                if signal.getsignal(number) == signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
             os.execvpe(entry["command"][0], entry["command"], entry["environment"])
         except OSError as error:
             os.write(2, f"{entry['command'][0]} can't be run: {error}\n".encode())
