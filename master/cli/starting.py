@@ -11,7 +11,7 @@ from master.cli.daemons import Daemon
 from master.cli.rest import Refused, Rest, Unreachable
 from workers.errors import Failure
 
-MASTER_STARTS_S = 90.0  # 3 s on an idle machine; a machine that compiles on all processors takes many times that
+MASTER_STARTS_S = 300.0  # 3 s on an idle machine; a machine that compiles on all processors takes many times that
 WORKER_CONNECTS_S = 60.0
 
 Say = Callable[[str], None]
