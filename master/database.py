@@ -22,4 +22,5 @@ def upgrade(database: Path) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(upgrade(Path(sys.argv[1]).absolute()))
+    # None after a failure, whose traceback is printed
+    sys.exit(0 if upgrade(Path(sys.argv[1]).absolute()) == 0 else 1)

@@ -22,7 +22,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     """Up for all tests of the session. Its head builds well; what is to fail is committed to a branch of its own."""
     one = Farm(tmp_path_factory.mktemp("farm"), more_settings=WORKERS)
-    make_repository(one.repository)
+    one.first = make_repository(one.repository)
     try:
         yield one.up()
     finally:

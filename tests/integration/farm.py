@@ -69,7 +69,7 @@ def commit(repository: Path, orders: Mapping[str, Any], message: str = "a change
     return git(repository, "rev-parse", "HEAD")
 
 
-def until(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
+def until(what: str, look: Callable[[], Any], seconds: float = 300) -> Any:
     """What `look` returns once it is true. Fails with `what` when it never is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -85,12 +85,13 @@ def until(what: str, look: Callable[[], Any], seconds: float = 120) -> Any:
 
 @dataclass
 class Farm:
-    """Started by `up`, ended by `down`. `pushed`: the cells of a push."""
+    """Started by `up`, ended by `down`. pushed: the cells of a push; first: the repository's first commit."""
 
     root: Path
     pushed: list[str] = field(default_factory=lambda: [cell_name()])
     more_settings: str = ""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    first: str = ""
 
     def __post_init__(self) -> None:
         self.repository = self.root / "repository"
@@ -171,7 +172,7 @@ class Farm:
         (request,) = answer.json()["result"][1].values()
         return int(request)
 
-    def finished(self, request: int, seconds: float = 240) -> dict[str, Any]:
+    def finished(self, request: int, seconds: float = 900) -> dict[str, Any]:
         """The newest build of a request, once the request is complete."""
         until(
             f"request {request} is complete\n{self.log('master')}",

@@ -2,7 +2,7 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"tamper": true}.
+"tamper": true, "archive_bytes": SIZE}.
 """
 
 from __future__ import annotations
@@ -209,7 +209,10 @@ def archive(places: Places) -> None:
     ok = obey("archive", places)
     tar = _tar(places)
     name = places.plan().archive_name
-    packed = zstandard.ZstdCompressor().compress(tar)
+    # A skippable frame makes an archive larger and changes nothing in it (RFC 8878, 3.1.2).
+    extra = int(ORDERS.get("archive_bytes", 0))
+    frame = b"\x50\x2a\x4d\x18" + extra.to_bytes(4, "little") + bytes(extra) if extra else b""
+    packed = zstandard.ZstdCompressor().compress(tar) + frame
     said = hashlib.sha256(packed).hexdigest()
     if ORDERS.get("tamper"):
         packed = zstandard.ZstdCompressor().compress(tar.replace(b"tar", b"rat"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from master.access import hash_of
 from tests.integration.farm import Farm, cell_name
 
 FORCE = {"jsonrpc": "2.0", "id": 1, "method": "force", "params": {"builderNames": [cell_name()], "revision": "zz"}}
@@ -50,3 +51,19 @@ def test_no_change_hook_is_open(farm: Farm) -> None:
     for dialect in ("base", "github", "poller", ""):
         assert farm.http.post(f"change_hook/{dialect}", data={"comments": "x"}).status_code >= 400
     assert farm.get("changes")["changes"] == before
+
+
+def test_with_a_login_only_who_logs_in_can_force(own_farm: Farm) -> None:
+    with own_farm.home.settings_file.open("a") as settings:
+        settings.write(f'[login.users]\nanna = "{hash_of("correct horse")}"\n')
+    own_farm.up("master")
+
+    def force() -> httpx.Response:
+        return own_farm.http.post("api/v2/forceschedulers/force-cell", json=FORCE)
+
+    assert force().status_code == 403
+    assert own_farm.get("builders")["builders"], "everyone may look"
+    assert own_farm.http.get("auth/login", auth=("anna", "wrong")).status_code == 401
+    assert force().status_code == 403
+    own_farm.http.get("auth/login", auth=("anna", "correct horse"))
+    assert "40 digits" in force().json()["error"]["message"]["revision"]
