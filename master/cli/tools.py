@@ -12,6 +12,7 @@ from pathlib import Path
 from workers.toolchain import MAJOR, SYSTEM_LLVM
 
 RUNTIME = "compiler-rt"
+BUSY = "there, but it did not answer within a minute"
 LLVM = Path(os.environ.get("PYMINT_LLVM") or SYSTEM_LLVM) / "bin"
 
 
@@ -52,7 +53,7 @@ def version_of(tool: Tool) -> str | None:
         return None
     if tool.name == RUNTIME:  # a library, and clang answers with a path whether it is there or not
         library = _run([*tool.command, "--rtlib=compiler-rt", "-print-libgcc-file-name"]).stdout.strip()
-        return library if library and Path(library).exists() else None
+        return library if library == BUSY or (library and Path(library).exists()) else None
     ran = _run(tool.command)
     if ran.returncode:
         return None
@@ -65,10 +66,12 @@ def missing(tools: Sequence[Tool]) -> list[Tool]:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """A tool that can't be started or hangs is as good as missing."""
+    """A tool that can't be started is as good as missing. One that does not answer in time is not: the machine is busy."""
     try:
         return subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60, errors="replace"
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 0, BUSY, "")
+    except OSError as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))
