@@ -67,7 +67,8 @@ def of_nodes(report: NodesReport, release: Mapping[str, str]) -> str:
     if not built:
         return f"{len(report.nodes)} nodes: from the store, {took}"
     names = ", ".join(label(node.name) for node in built)
-    return f"{names}: built; {len(report.nodes) - len(built)} from the store, {took}"
+    stored = len(report.nodes) - len(built)
+    return f"{names}: built{f'; {stored} from the store' if stored else ''}, {took}"
 
 
 def of_package(report: PackageReport) -> str:

@@ -43,6 +43,7 @@ def nodes(*made: BuiltNode) -> NodesReport:
         (nodes(node("openssl", "built")), "openssl 3.5.7: built, 0.3 s"),
         (nodes(node("openssl", "store"), node("xz", "store")), "2 nodes: from the store, 0.3 s"),
         (nodes(node("openssl", "built"), node("xz", "store")), "openssl 3.5.7: built; 1 from the store, 0.3 s"),
+        (nodes(node("openssl", "built"), node("xz", "built")), "openssl 3.5.7, xz: built, 0.3 s"),
         (nodes(), "openssl: not needed, 0.3 s"),
     ],
 )
