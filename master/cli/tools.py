@@ -66,7 +66,7 @@ def missing(tools: Sequence[Tool]) -> list[Tool]:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """A tool that can't be started is as good as missing. One that does not answer in time is not: the machine is busy."""
+    """A tool that can't be started is as good as missing. One that is slow to answer is not: the machine is busy."""
     try:
         return subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60, errors="replace"
