@@ -17,6 +17,7 @@ from workers.reports.checks import ProveReport, ValidateReport
 from workers.store import Store, require_space
 from workers.tarball import compress
 
+# 178 MB of CPython 3.13 noopt became 24 MB in 90 s of CPU with 590 MB of memory: about a minute on two cores.
 LEVEL = 19
 THREADS = 2
 

@@ -102,7 +102,7 @@ def _tell(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
     """A line for each group of rules, then what was found. Not `whole`: of many alike, the first; the page has all."""
     for group in groups(report):
         rules = f"{group.judged} of {len(group.rules)} rules had something to judge"
-        progress.line(f"{group.name:12} {f'{group.findings} findings' if group.findings else 'holds':12} {rules}")
+        progress.line(f"{group.name:12} {_count(group.findings) if group.findings else 'holds':12} {rules}")
     for rule in report.rules:
         if rule.findings:
             progress.line(f"\n{rule.id}: {rule.why}")
@@ -110,8 +110,12 @@ def _tell(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
     found = sum(len(rule.findings) for rule in report.rules)
     floor = f", needs glibc {report.glibc_floor}" if report.glibc_floor else ""
     module = f", its FIPS module glibc {report.provider_glibc_floor}" if report.provider_glibc_floor else ""
-    verdict = "valid" if report.ok else f"NOT valid, {found} findings"
+    verdict = "valid" if report.ok else f"NOT valid, {_count(found)}"
     progress.line(f"{report.archive}: {verdict} as {report.policy}{floor}{module}, {seconds(report.measure.wall_s)}")
+
+
+def _count(findings: int) -> str:
+    return f"{findings} finding{'' if findings == 1 else 's'}"
 
 
 def _list(findings: Sequence[Finding], count: int, progress: Progress) -> None:
