@@ -71,7 +71,13 @@ class Mirror:
         if not (self.path / "HEAD").exists():
             return None
         code, out, _ = await self._in(
-            reactor, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains", commit, "refs/heads", "refs/head-of-it"
+            reactor,
+            "for-each-ref",
+            "--format=%(refname:lstrip=2)",
+            "--contains",
+            commit,
+            "refs/heads",
+            "refs/head-of-it",
         )
         branches = out.splitlines() if code == 0 else []
         return preferred if preferred in branches else next(iter(branches), None)

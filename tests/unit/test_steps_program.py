@@ -22,9 +22,8 @@ from workers.errors import Failure
 from workers.reports.base import Measure, encode
 from workers.reports.build import FetchedSource, SourcesReport
 
-REPORT = encode(
-    SourcesReport("pymint/sources/1", True, [FetchedSource("zlib", "1", "0", 1, "the cache", 0.0)], [], Measure(0.3, 0, 0))
-)
+FETCHED = [FetchedSource("zlib", "1", "0", 1, "the cache", 0.0)]
+REPORT = encode(SourcesReport("pymint/sources/1", True, FETCHED, [], Measure(0.3, 0, 0)))
 NOT_OK = REPORT.replace(b'"ok": true', b'"ok": false')
 PROBLEM = str(Failure("sources", "no origin delivers zlib", todo="Connect to something."))
 ARGV = [
