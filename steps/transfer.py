@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from buildbot.process.remotecommand import RemoteCommand, RemoteException
+from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.remotetransfer import FileWriter
 from buildbot.worker.protocols.base import FileWriterImpl
 
@@ -55,28 +56,66 @@ async def read_file(step: Any, path: str, limit: int, *, cut: bool = False) -> b
     return None
 
 
+class Landing(FileWriter):
+    """Writes what a worker sends to a file. Errors are kept in `problem` and not sent to the worker: it would not end.
+
+    (A worker of Buildbot 4.3 on Python 3 fails to print the master's error, and then never says that it is done.)
+    """
+
+    problem: OSError | None = None
+
+    def remote_write(self, data: bytes | str) -> None:
+        if self.problem is None:
+            try:
+                super().remote_write(data)
+            except OSError as error:
+                self.problem = error
+
+    def remote_close(self) -> None:
+        if self.problem is None:
+            try:
+                super().remote_close()
+            except OSError as error:  # what was buffered did not fit
+                self.problem = error
+
+    def discard(self) -> None:
+        """Leaves no part of the file."""
+        with contextlib.suppress(OSError):
+            self.cancel()
+        self.purge()
+
+
 async def fetch_file(step: Any, path: str, destination: Path, limit: int) -> None:
     """Copies a worker's file to the master, whole or not at all.
 
     Raises Failure when it is missing or larger than `limit`, or when the master can't write it: a full disk.
     """
     try:
-        writer = FileWriter(str(destination), limit, 0o600)
-        try:
-            command = _upload(step, path, writer, limit)
-            await step.runCommand(command)
-        finally:
-            writer.cancel()
-        if command.rc != 0:
-            writer.purge()
-    except (OSError, RemoteException) as error:  # while the file was made here; while the worker sent a block
-        raise Failure(
-            step.name, f"the master could not write {destination.name}", found=str(error).splitlines()[0],
-            todo=f"Make room where {destination.parent.parent} lies, then build again.",
-        ) from error  # fmt: skip
+        writer = Landing(str(destination), limit, 0o600)
+    except OSError as error:
+        raise _unwritten(step, destination, error) from error
+    command = _upload(step, path, writer, limit)
+    try:
+        await step.runCommand(command)
+    except BaseException:
+        writer.discard()
+        raise
+    if writer.problem is not None or command.rc != 0:
+        writer.discard()
+    if writer.problem is not None:
+        raise _unwritten(step, destination, writer.problem)
     if command.rc != 0 or not destination.exists():
         raise Failure(
             step.name, f"{Path(path).name} did not arrive whole", wanted=f"at most {size(limit)}",
             found="no such file on the worker, or a larger one",
             todo="If it is larger, raise [store] max_archive_mb in settings.toml.",
         )  # fmt: skip
+
+
+def _unwritten(step: Any, destination: Path, error: OSError) -> Failure:
+    return Failure(
+        step.name,
+        f"the master could not write {destination.name}",
+        found=str(error),
+        todo=f"Make room where {destination.parent.parent} lies, then build again.",
+    )
