@@ -37,8 +37,8 @@ def of_plan(report: PlanReport) -> str:
     plan = report.plan
     stored = sum(node.stored for node in plan.nodes)
     work = "all of it stored" if plan.archive_stored else f"{len(plan.nodes)} nodes, {stored} of them stored"
-    older = ", ".join(f"{pin.source} {pin.version}, newest is {pin.newest}" for pin in plan.pins if not pin.is_newest)
-    return f"CPython {plan.python_version}: {work}" + (f" (not newest: {older})" if older else "")
+    older = ", ".join(f"{pin.source} {pin.version} for {pin.newest}" for pin in plan.pins if not pin.is_newest)
+    return f"CPython {plan.python_version}: {work}" + (f" (not the first choice: {older})" if older else "")
 
 
 def of_sources(report: SourcesReport) -> str:

@@ -67,7 +67,7 @@ def test_the_plan_says_when_a_pin_is_not_the_newest() -> None:
         "pymint/plan/1", CellName("3.13", "t", "v"), "c", False, 0, "3.13.5", "n", "k", False, {}, facts, [pin], []
     )
     text = summaries.of_plan(PlanReport("pymint/plan-report/1", True, plan, TOOK))
-    assert "not newest: cpython-3.13 3.13.5, newest is 3.13.15" in text
+    assert "not the first choice: cpython-3.13 3.13.5 for 3.13.15" in text
 
 
 def test_validated_is_said_with_a_certificate_only() -> None:
