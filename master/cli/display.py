@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from master.cli.rest import FAILURE, SKIPPED, SUCCESS, WARNINGS
+from master.cli.rest import EXCEPTION, FAILURE, SKIPPED, SUCCESS, WARNINGS
 from master.cli.views import Step
 from workers.progress import seconds
 
@@ -33,19 +33,24 @@ def took(value: float) -> str:
 
 
 def summary(step: Step) -> str:
-    """The step's line without its name, which Buildbot puts before some of them."""
-    text = step.text.removeprefix(f"'{step.name}").removeprefix(step.name).lstrip(": ").strip()
+    """The step's line without its name where it begins with that: `openssl 3.5.7: built`, not `cpython-3.13: built`."""
+    text = step.text
+    for said_twice in (f"{step.name}: ", f"{step.name} "):
+        text = text.removeprefix(said_twice)
+    text = "" if text == step.name else text.strip()
     return "" if text in ("pending", "running", "finished") else text
 
 
 class Display(Protocol):
-    """What `follow` tells: steps as they stand, lines as they come, and words about the build itself."""
+    """What `follow` tells: steps as they stand, lines as they come, each step once it has ended, and other words."""
 
     def say(self, text: str) -> None: ...
 
     def steps(self, steps: Sequence[Step]) -> None: ...
 
     def lines(self, step: Step, lines: Sequence[str]) -> None: ...
+
+    def ended(self, step: Step) -> None: ...
 
     def close(self) -> None: ...
 
@@ -55,7 +60,6 @@ class Plain:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._ended: set[int] = set()
         self._held: dict[int, list[str]] = {}
         self._spoke = time.monotonic()
 
@@ -65,13 +69,11 @@ class Plain:
 
     def steps(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.result is not None and step.id not in self._ended:
-                self._ended.add(step.id)
-                self._tell(step, step.result)
-            elif step.running and time.monotonic() - self._spoke > SILENCE_S:
+            if step.running and time.monotonic() - self._spoke > SILENCE_S:
                 self.say(f"  {step.name}: {summary(step) or 'at it'}, {took(step.seconds(time.time()))} so far")
 
-    def _tell(self, step: Step, result: int) -> None:
+    def ended(self, step: Step) -> None:
+        result = EXCEPTION if step.result is None else step.result
         if result not in (SUCCESS, WARNINGS):
             for line in self._held.get(step.id, []):
                 self.say(f"  {step.name} | {line}")
@@ -109,6 +111,9 @@ class LiveSteps:
         if step.id != self._of:
             self._of, self._last = step.id, []
         self._last = [*self._last, *lines][-LINES_SHOWN:]
+
+    def ended(self, step: Step) -> None:
+        """Its line stands there already."""
 
     def close(self) -> None:
         self._live.stop()

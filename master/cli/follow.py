@@ -86,6 +86,7 @@ class Follower:
                 self._display.lines(step, self._reader.new_lines(step))
                 if step.result is not None:
                     self._read_to_end.add(step.id)
+                    self._display.ended(step)
         self._display.steps(steps)
         if newest.result is None or (newest.result == RETRY and not request["complete"]):
             return None

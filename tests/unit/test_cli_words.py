@@ -31,15 +31,17 @@ def shown(*steps: Step, lines: list[str] | None = None) -> str:
         if lines:
             display.lines(one, lines)
         display.steps([one])
-        display.steps([one])
+        if one.result is not None:
+            display.ended(one)
     return out.getvalue()
 
 
-def test_a_step_is_told_once_when_it_has_ended() -> None:
+def test_a_step_is_told_when_it_has_ended_and_its_name_once() -> None:
     assert shown(step("openssl", "openssl 3.5.7: from the store, 0.3 s", result=0)) == (
         "✓ openssl: 3.5.7: from the store, 0.3 s (12 s)\n"
     )
     assert shown(step("openssl", "openssl, 40 %", result=None)) == ""
+    assert "✓ cpython: cpython-3.13 3.13.15: built" in shown(step("cpython", "cpython-3.13 3.13.15: built", result=0))
 
 
 def test_what_git_says_is_told_only_when_the_checkout_failed() -> None:
