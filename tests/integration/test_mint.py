@@ -22,6 +22,9 @@ from master.cli.processes import below, every, marked
 from tests.integration.farm import TARGET, Farm, commit, make_repository, until
 from workers.model import ROOT
 
+# Ten seconds on an idle machine; one that builds a CPython beside the tests takes many times that.
+WAIT_S = 600
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes through /proc")
 
 
@@ -42,7 +45,7 @@ class Mint:
     def __call__(self, *arguments: str) -> tuple[int, str]:
         """Exit code, and both streams as a terminal shows them."""
         process = self.start(*arguments)
-        said, _ = process.communicate(timeout=180)
+        said, _ = process.communicate(timeout=WAIT_S)
         return process.returncode, said
 
     def build(self, *arguments: str) -> tuple[int, str]:
@@ -156,7 +159,7 @@ def test_a_killed_process_is_started_again_and_the_build_comes_to_its_end(mint: 
     building = mint.start("build", "--variant", "noopt")
     until_says(building, "✓ plan: ")
     os.kill(mint.pid(victim), signal.SIGKILL)
-    said, _ = building.communicate(timeout=120)
+    said, _ = building.communicate(timeout=WAIT_S)
     assert building.returncode == 0, said
     assert f"the {victim} was killed: starting it again" in said
     assert "begun again: " in said
@@ -182,14 +185,14 @@ def test_ctrl_c_leaves_the_build_running_and_says_how_to_follow_and_stop_it(mint
     building = mint.start("build", "--variant", "noopt")
     until_says(building, "✓ plan: ")
     os.killpg(building.pid, signal.SIGINT)
-    said, _ = building.communicate(timeout=30)
+    said, _ = building.communicate(timeout=WAIT_S)
     assert building.returncode == 130
     number = re.search(r"follow it: ./mint follow (\d+)\n  stop it:   ./mint stop (\d+)", said)
     assert number is not None, said
     following = mint.start("follow", number[1])
     until_says(following, "✓ plan: ")
     assert mint("stop", number[2])[0] == 0
-    said, _ = following.communicate(timeout=60)
+    said, _ = following.communicate(timeout=WAIT_S)
     assert following.returncode == 1
     assert "cancelled" in said
 
@@ -206,7 +209,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder_and_the_setting(fresh: Mi
 
 def test_two_ups_at_once_start_one_farm(fresh: Mint) -> None:
     both = [fresh.start("up"), fresh.start("up")]
-    said = [process.communicate(timeout=120)[0] for process in both]
+    said = [process.communicate(timeout=WAIT_S)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert "".join(said).count("master: starting") == 1
 
@@ -218,6 +221,6 @@ def test_a_master_that_can_not_start_shows_the_end_of_its_log(fresh: Mint) -> No
     began = time.monotonic()
     code, said = fresh("up")
     assert code == 1
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 240, "it was waited for in vain"
     assert "database" in said
     assert "twistd.log" in said or "state.sqlite" in said
