@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import statistics
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from workers.fips.claims import Module, claims, read_module, running
 from workers.fips.inside import Inside, ask, judge
@@ -138,6 +140,13 @@ def _make_all(
             return step.make(where)
         except NotHere as reason:
             return Skipped(step.id, str(reason))
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            mode: Literal["on", "tamper"] = "tamper" if name == "tamperings" else "on"
+            return Check(
+                step.id, mode, "neutral", False, "a check that can be made", f"{type(error).__name__}: {error}"
+            )
         finally:
             _remove(where)
 

@@ -114,6 +114,7 @@ def _provider_section(text: str, old: str, new: str) -> str:
 
 
 def _no_marker_target(tree: Tree) -> None:
+    tree.marker.unlink(missing_ok=True)
     tree.marker.symlink_to("no-such-file")
     tree.config.unlink()
 
