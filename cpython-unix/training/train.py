@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KERNELS = ("objects", "text", "library")
+KERNELS = ("objects", "control", "text", "library")
 ROUNDS = 16
 TESTS = (
     "test_array",

@@ -170,6 +170,9 @@ def _signed_release(home: Path, sources: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    for tool in ("apt-get", "gpg"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"this machine has no {tool}")
     home = tmp_path_factory.mktemp("signer") / "gpg"
     _key(home, "mirror")
     yield home
@@ -178,9 +181,6 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def repository(tmp_path: Path, signer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for tool in ("apt-get", "gpg"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"this machine has no {tool}")
     monkeypatch.setattr(module, "_codename", lambda: "trixie")
     sources = f"""Package: hello
 Binary: hello
