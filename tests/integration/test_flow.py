@@ -62,7 +62,8 @@ def test_a_forced_cell_goes_from_commit_to_recorded_archive(farm: Farm, good: di
 
 
 def test_event_lines_are_progress_and_not_in_the_log(farm: Farm) -> None:
-    request = farm.force(cell_name("3.11"), revision=on_branch(farm, "slow", slow={"openssl": 4}))
+    """Nine seconds, since a worker of Buildbot collects output for five before it sends it."""
+    request = farm.force(cell_name("3.11"), revision=on_branch(farm, "slow", slow={"openssl": 9}))
     until(
         "the step says how far it is",
         lambda: any(
