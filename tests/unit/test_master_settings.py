@@ -12,7 +12,7 @@ from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
 MATRIX = load_matrix()
-PATH = Path("/farm/settings.toml")
+PATH = Path("/etc/pymint/settings.toml")
 X86 = "x86_64-unknown-linux-gnu"
 
 
@@ -43,13 +43,13 @@ def test_defaults_listen_on_loopback_and_build_the_release_set() -> None:
 
 def test_a_wrong_key_is_answered_with_file_line_and_the_known_keys() -> None:
     text = refusal("# mine\n[web]\nport = 1\nprot = 2\n")
-    assert "/farm/settings.toml:4: [web] prot: there is no such key" in text
+    assert "/etc/pymint/settings.toml:4: [web] prot: there is no such key" in text
     assert "port, interface, url" in text
 
 
 def test_a_wrong_section_is_answered_with_the_known_sections() -> None:
     text = refusal('[push]\nset = "full"\n[wep]\n')
-    assert "/farm/settings.toml:3: [wep]" in text
+    assert "/etc/pymint/settings.toml:3: [wep]" in text
     assert "repository" in text
 
 
@@ -66,7 +66,7 @@ def test_a_wrong_value_says_where_what_was_wanted_and_found(
     toml: str, place: str, wanted: str, found: str | None
 ) -> None:
     text = refusal(toml)
-    assert f"/farm/settings.toml{place}: this value can't be used" in text
+    assert f"/etc/pymint/settings.toml{place}: this value can't be used" in text
     assert f"wanted  {wanted}" in text
     assert found is None or f"found   {found}" in text
 
