@@ -6,7 +6,10 @@ import importlib
 
 import click
 
-PROGRAMS = ("plan", "sources", "build", "package", "validate", "prove", "archive", "status", "prune")
+PROGRAMS = (
+    "plan", "sources", "build", "package", "validate", "prove", "archive", "derive", "validate-flavours",
+    "prove-flavours", "status", "prune",
+)  # fmt: skip
 
 
 class _Programs(click.Group):
@@ -18,7 +21,7 @@ class _Programs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in PROGRAMS:
             return None
-        command = importlib.import_module(f"workers.programs.{name}").command
+        command = importlib.import_module(f"workers.programs.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

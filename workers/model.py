@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,6 +16,24 @@ from workers.errors import Failure, unknown_name
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "cpython-unix"
+
+# What users get: everything, what is needed to run, the same without debug information, and that information alone.
+Flavour = Literal["full", "install_only", "install_only_stripped", "debug_symbols"]
+FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
+DERIVED = FLAVOURS[1:]
+_ENDINGS: Mapping[Flavour, str] = {
+    "full": ".tar.zst",
+    "install_only": ".tar.gz",
+    "install_only_stripped": ".tar.gz",
+    "debug_symbols": ".tar.zst",
+}
+_NAMED = re.compile(rf"-({'|'.join(sorted(DERIVED, key=len, reverse=True))})(?=[-.])")
+
+
+def flavour_named(archive: str) -> Flavour | None:
+    """The flavour that an archive's name says, a build's or a release's; None for a `full` one or a foreign name."""
+    found = _NAMED.search(archive)
+    return next((flavour for flavour in DERIVED if found is not None and flavour == found[1]), None)
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,11 @@ class Target:
     ldflags: tuple[str, ...]
     glibc: str | None = None
     deployment_target: str | None = None
+
+    @property
+    def derived(self) -> tuple[Flavour, ...]:
+        """The flavours that are made from its `full` archive. No debug symbols on macOS: see docs/archives.md."""
+        return DERIVED if self.os == "linux" else tuple(f for f in DERIVED if f != "debug_symbols")
 
 
 @dataclass(frozen=True)
@@ -90,9 +114,12 @@ class Cell:
         """What CPython appends to its own name: `python3.13t`, `libpython3.13d`."""
         return ("t" if self.variant.freethreaded else "") + ("d" if self.variant.debug else "")
 
-    def archive_stem(self, release: str, date: str) -> str:
-        """`cpython-3.13.15-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015`, the seed's name for a build's archive."""
-        return f"cpython-{release}-{self.target.triple}-{self.variant.name}-{date}"
+    def archive_name(self, release: str, date: str, flavour: Flavour = "full") -> str:
+        """`cpython-3.13.15-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015.tar.zst`: the seed's names for a build's
+        archives. The smaller flavours say which: `…-pgo+lto-install_only-20261123T2015.tar.gz`.
+        """
+        which = "" if flavour == "full" else f"-{flavour}"
+        return f"cpython-{release}-{self.target.triple}-{self.variant.name}{which}-{date}{_ENDINGS[flavour]}"
 
 
 @dataclass(frozen=True)

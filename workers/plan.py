@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workers.errors import Failure
-from workers.model import Cell
+from workers.model import Cell, Flavour
 from workers.nodes import NodeSpec
-from workers.reports.build import ChosenPin, PlannedNode, ProviderFacts
+from workers.reports.build import ChosenPin, PlannedFlavour, PlannedNode, ProviderFacts
 
 # The release whose provider is CMVP-validated, and its certificate (FIPS 140-3; issued 2025-03-11, sunset 2030-03-10).
 VALIDATED_PROVIDER = "3.1.2"
@@ -144,7 +144,17 @@ def provider_facts(
     return ProviderFacts(version, "toolchain", None, target_floor, slh_dsa=slh_dsa)
 
 
-def archive_name(cell: Cell, release: str, epoch: int) -> str:
+def archive_name(cell: Cell, release: str, epoch: int, flavour: Flavour = "full") -> str:
     """The seed's name for a build's archive; the date is the commit's, in UTC, to the minute."""
-    date = datetime.fromtimestamp(epoch, tz=UTC).strftime("%Y%m%dT%H%M")
-    return f"{cell.archive_stem(release, date)}.tar.zst"
+    return cell.archive_name(release, datetime.fromtimestamp(epoch, tz=UTC).strftime("%Y%m%dT%H%M"), flavour)
+
+
+def plan_flavours(
+    cell: Cell, release: str, epoch: int, archive_key: str, is_stored: Callable[[str], bool]
+) -> list[PlannedFlavour]:
+    """The archives that are made from the full one, with their keys: what it is made of is all that they are."""
+    planned = []
+    for flavour in cell.target.derived:
+        key = key_of({"from": archive_key, "flavour": flavour})
+        planned.append(PlannedFlavour(flavour, archive_name(cell, release, epoch, flavour), key, is_stored(key)))
+    return planned

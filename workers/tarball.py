@@ -91,7 +91,7 @@ def entries_below(root: Path, prefix: str) -> Iterator[Entry]:
                 raise Failure("tarball", f"{member} is neither a file nor a symlink", todo="Have the recipe remove it.")
 
 
-class _Hashing:
+class Hashing:
     """A stream that counts and hashes what passes through it. Only what tarfile asks of a stream."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -155,7 +155,7 @@ def write_tar(path: Path, entries: Iterable[Entry], *, epoch: int, first: str | 
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as stream:
-            hashing = _Hashing(stream)
+            hashing = Hashing(stream)
             members = write_to(cast("IO[bytes]", hashing), entries, epoch=epoch, first=first)
             stream.flush()
             os.fsync(stream.fileno())
@@ -183,7 +183,7 @@ class Reading:
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self.name = name
-        self._hashing = _Hashing(stream)
+        self._hashing = Hashing(stream)
 
     def __iter__(self) -> Iterator[tuple[Member, bytes | None]]:
         """Each member with its content, None when it is not a file. One member's content is held at a time."""
@@ -350,7 +350,7 @@ def compress(tar: Path, out: Path, *, level: int, threads: int, progress: Callab
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         with tar.open("rb") as source, temporary.open("wb") as target:
-            before, after = _Hashing(source), _Hashing(target)
+            before, after = Hashing(source), Hashing(target)
             with zstandard.ZstdCompressor(compression_params=parameters).stream_writer(
                 cast("Any", after), size=total, closefd=False
             ) as compressor:

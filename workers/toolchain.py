@@ -112,6 +112,15 @@ def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
     return Toolchain(prefix, dict(sorted(identity.items())))
 
 
+def find_tool(name: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """A program of the same LLVM, to be run outside of the sandbox. Raises Failure when it is not there."""
+    prefix = Path(environment.get("PYMINT_LLVM") or SYSTEM_LLVM).resolve()
+    path = prefix / "bin" / name
+    if not path.exists():
+        raise _missing(name, f"{name} of LLVM {MAJOR} in {prefix}")
+    return path
+
+
 def prepare(directory: Path, target: Target, toolchain: Toolchain) -> None:
     """Writes what recipes see as /mnt/pymint/toolchain: wrapped compilers, binary tools under LLVM's and usual names.
 

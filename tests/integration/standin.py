@@ -103,13 +103,13 @@ def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places:
     nodes = [planned(name, stage) for stage, names in NODES.items() for name in names]
     pins = [ChosenPin(node.name, "1.2.3", "0" * 64, "1.2.3") for node in nodes]
     made = Plan(
-        "pymint/plan/1", CellName(version, target, variant), git("rev-parse", "HEAD"), False,
+        "pymint/plan/2", CellName(version, target, variant), git("rev-parse", "HEAD"), False,
         int(git("show", "-s", "--format=%ct")), f"{version}.5",
-        cell.archive_stem(f"{version}.5", "20261123T2015") + ".tar.zst",
+        cell.archive_name(f"{version}.5", "20261123T2015"),
         "1" * 64, False, {"clang": "22"}, ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins, nodes,
     )  # fmt: skip
     write_report(made, places.run / "plan.json")
-    write_report(PlanReport("pymint/plan-report/1", ok, made, TOOK), places.reports / "plan.json")
+    write_report(PlanReport("pymint/plan-report/2", ok, made, TOOK), places.reports / "plan.json")
     if not ok:
         refuse("plan")
 

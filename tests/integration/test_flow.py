@@ -216,7 +216,7 @@ def test_an_archive_that_is_not_what_was_reported_is_refused_and_named(farm: Far
 
 def test_reports_are_build_data(farm: Farm, good: dict[str, Any]) -> None:
     build = good
-    for name, schema in (("plan", "pymint/plan-report/1"), ("validate", "pymint/validate/1")):
+    for name, schema in (("plan", "pymint/plan-report/2"), ("validate", "pymint/validate/1")):
         answer = farm.http.get(f"api/v2/builds/{build['buildid']}/data/{name}/value")
         assert json.loads(answer.content)["schema"] == schema
 

@@ -79,7 +79,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
         )
         facts = provider_facts("3.5.7", "toolchain", target_floor="2.17", environment_floor="2.31", slh_dsa=True)
         plan = Plan(
-            "pymint/plan/1",
+            "pymint/plan/2",
             CellName("3.13", "x86_64-unknown-linux-gnu", "noopt"),
             "0" * 40,
             False,

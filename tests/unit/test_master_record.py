@@ -62,13 +62,13 @@ class Handover:
 
 @pytest.fixture
 def handover(tmp_path: Path) -> Handover:
-    plan = Plan("pymint/plan/1", CELL, COMMIT, False, 0, "3.13.5", NAME, "k", False, {}, FACTS, [], [])
+    plan = Plan("pymint/plan/2", CELL, COMMIT, False, 0, "3.13.5", NAME, "k", False, {}, FACTS, [], [])
     stages = {
         name: NodesReport("pymint/nodes/1", True, name, [], TOOK)
         for name in ("dependencies", "openssl", "fips-provider", "cpython")
     }
     reports: dict[str, Any] = {
-        "plan": PlanReport("pymint/plan-report/1", True, plan, TOOK),
+        "plan": PlanReport("pymint/plan-report/2", True, plan, TOOK),
         "sources": SourcesReport("pymint/sources/1", True, [], [], TOOK),
         **stages,
         "package": PackageReport("pymint/package/1", True, NAME, sha(TAR), len(TAR), 1, "built", TOOK),

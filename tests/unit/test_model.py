@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workers.errors import Failure
-from workers.model import Matrix, load_matrix
+from workers.model import FLAVOURS, Matrix, flavour_named, load_matrix
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,29 @@ def test_an_unknown_set_is_answered_with_those_that_exist(matrix: Matrix) -> Non
 
 def test_the_archive_has_the_seeds_name(matrix: Matrix) -> None:
     cell = matrix.cell("3.13", "x86_64-unknown-linux-gnu", "pgo+lto")
-    assert cell.archive_stem("3.13.15", "20261123T2015") == (
-        "cpython-3.13.15-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015"
+    assert cell.archive_name("3.13.15", "20261123T2015") == (
+        "cpython-3.13.15-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015.tar.zst"
     )
+
+
+def test_a_name_says_its_flavour_and_is_read_back(matrix: Matrix) -> None:
+    cell = matrix.cell("3.13", "x86_64-unknown-linux-gnu", "freethreaded+pgo+lto")
+    names = {flavour: cell.archive_name("3.13.15", "20261123T2015", flavour) for flavour in FLAVOURS}
+    stem = "cpython-3.13.15-x86_64-unknown-linux-gnu-freethreaded+pgo+lto"
+    assert names["install_only"] == f"{stem}-install_only-20261123T2015.tar.gz"
+    assert names["install_only_stripped"] == f"{stem}-install_only_stripped-20261123T2015.tar.gz"
+    assert names["debug_symbols"] == f"{stem}-debug_symbols-20261123T2015.tar.zst"
+    assert {flavour: flavour_named(name) for flavour, name in names.items()} == {
+        flavour: None if flavour == "full" else flavour for flavour in FLAVOURS
+    }
+    released = "cpython-3.13.15+20261123-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
+    assert flavour_named(released) == "install_only_stripped"
+    assert flavour_named("cpython-3.13.15+20261123-x86_64-unknown-linux-gnu-debug-full.tar.zst") is None
+
+
+def test_debug_symbols_are_not_derived_where_nothing_here_can_make_them(matrix: Matrix) -> None:
+    assert "debug_symbols" in matrix.targets["aarch64-unknown-linux-gnu"].derived
+    assert matrix.targets["aarch64-apple-darwin"].derived == ("install_only", "install_only_stripped")
 
 
 def test_a_table_with_a_wrong_field_is_named(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def farm(tmp_path: Path) -> Farm:
         for name in OBJECTS
     ]
     plan = Plan(
-        schema="pymint/plan/1",
+        schema="pymint/plan/2",
         cell=CellName("3.13", "x86_64-unknown-linux-gnu", "noopt"),
         commit="c" * 40,
         dirty=False,

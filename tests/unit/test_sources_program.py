@@ -40,7 +40,7 @@ def plan(*nodes: PlannedNode, archive_stored: bool = False) -> Plan:
         for name in one.sources
     }
     return Plan(
-        schema="pymint/plan/1",
+        schema="pymint/plan/2",
         cell=CellName("3.13", "x86_64-unknown-linux-gnu", "noopt"),
         commit="0" * 40,
         dirty=False,

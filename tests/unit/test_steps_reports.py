@@ -64,9 +64,9 @@ def test_the_plan_says_when_a_pin_is_not_the_newest() -> None:
     pin = ChosenPin("cpython-3.13", "3.13.5", "0", "3.13.15")
     facts = ProviderFacts("3.5.7", "toolchain", None, "2.17")
     plan = Plan(
-        "pymint/plan/1", CellName("3.13", "t", "v"), "c", False, 0, "3.13.5", "n", "k", False, {}, facts, [pin], []
+        "pymint/plan/2", CellName("3.13", "t", "v"), "c", False, 0, "3.13.5", "n", "k", False, {}, facts, [pin], []
     )
-    text = summaries.of_plan(PlanReport("pymint/plan-report/1", True, plan, TOOK))
+    text = summaries.of_plan(PlanReport("pymint/plan-report/2", True, plan, TOOK))
     assert "not the first choice: cpython-3.13 3.13.5 for 3.13.15" in text
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from workers.derive.layout import FIPS_DOCUMENT
 from workers.package.beside import FipsDocument
 
 SSL = "share/ssl"
@@ -62,10 +63,12 @@ def find_tree(unpacked: Path) -> Tree:
 
 def read_document(unpacked: Path) -> FipsDocument | None:
     """What the archive's own FIPS.json says; None when it has none, or one that is not of our kind."""
-    try:
-        return msgspec.json.decode((unpacked / "python/FIPS.json").read_bytes(), type=FipsDocument)
-    except (OSError, msgspec.ValidationError, msgspec.DecodeError):
-        return None
+    for name in ("FIPS.json", FIPS_DOCUMENT):
+        try:
+            return msgspec.json.decode((unpacked / "python" / name).read_bytes(), type=FipsDocument)
+        except (OSError, msgspec.ValidationError, msgspec.DecodeError):
+            continue
+    return None
 
 
 def link_tree(tree: Tree, where: Path) -> Tree:

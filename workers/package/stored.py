@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from workers.reports.base import Measure
-from workers.reports.build import Plan
+from workers.reports.build import Plan, PlannedFlavour
 from workers.store import ObjectRecord, Store
 
 # The judges: their reports stand beside the archive, and an archive is stored only when both said ok.
 JUDGES = ("validate", "prove")
+# What a derived archive has besides: the program that made it, and what was checked of its flavour.
+KEPT = (*JUDGES, "derive", "checks")
 NODE = "archive"
 
 
@@ -46,7 +48,20 @@ def find_stored(plan: Plan, store: Store) -> StoredArchive | None:
 
     The key of an archive covers the programs that judge it, so its stored reports are what they would say again.
     """
-    record = store.checked(plan.archive_key) if plan.archive_stored else None
+    return _find(plan.archive_key, store) if plan.archive_stored else None
+
+
+def find_derived(plan: Plan, store: Store) -> list[tuple[PlannedFlavour, StoredArchive]] | None:
+    """All that the plan derives, from the store; None unless it has every one of them: they are made together."""
+    if not all(planned.stored for planned in plan.flavours):
+        return None
+    found = [(planned, _find(planned.key, store)) for planned in plan.flavours]
+    whole = [(planned, stored) for planned, stored in found if stored is not None]
+    return whole if len(whole) == len(found) else None
+
+
+def _find(key: str, store: Store) -> StoredArchive | None:
+    record = store.checked(key)
     if record is None:
         return None
     facts = msgspec.convert(record.facts, _Facts)
@@ -56,19 +71,19 @@ def find_stored(plan: Plan, store: Store) -> StoredArchive | None:
         tar_sha256=facts.tar_sha256,
         tar_size=int(facts.tar_size),
         members=int(facts.members),
-        reports={name: record.facts[name] for name in JUDGES if name in record.facts},
+        reports={name: record.facts[name] for name in KEPT if name in record.facts},
     )
 
 
 def keep(
-    plan: Plan, store: Store, archive: Path, scratch: Path, facts: dict[str, str], measure: Measure
+    key: str, node: str, store: Store, archive: Path, scratch: Path, facts: dict[str, str], measure: Measure
 ) -> ObjectRecord:
-    """Stores the archive under the plan's key, from a second name or a copy of it in `scratch`."""
+    """Stores an archive under its key, from a second name or a copy of it in `scratch`. node: as `status` names it."""
     scratch.mkdir(parents=True, exist_ok=True)
-    second = scratch / f"{plan.archive_key}.archive"
+    second = scratch / f"{key}.archive"
     second.unlink(missing_ok=True)
     place(archive, second)
-    return store.add(plan.archive_key, NODE, second, measure, facts)
+    return store.add(key, node, second, measure, facts)
 
 
 def place(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from workers.errors import Failure
-from workers.package.stored import JUDGES, StoredArchive, find_stored, keep, place, tar_path
+from workers.package.stored import JUDGES, NODE, StoredArchive, find_stored, keep, place, tar_path
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress, seconds, size
 from workers.reports.base import read_report, write_report
@@ -128,7 +128,7 @@ def _compress(
     measure = watch.measure()
     facts = {"tar_sha256": made.tar_sha256, "tar_size": str(made.tar_size), "members": str(package.members)}
     facts |= {program: (places.reports / f"{program}.json").read_text() for program in JUDGES}
-    keep(plan, store, target, places.state / "tmp", facts, measure)
+    keep(plan.archive_key, NODE, store, target, places.state / "tmp", facts, measure)
     return ArchiveReport(
         schema="pymint/archive/1",
         ok=True,

@@ -19,6 +19,7 @@ from workers.plan import (
     digest_of_tree,
     key_of,
     missing,
+    plan_flavours,
     plan_nodes,
     provider_facts,
     shipped_nodes,
@@ -85,7 +86,7 @@ def command(
     name = archive_name(cell, release, epoch)
     key = _archive_key(nodes, name, commit, epoch, provider)
     plan = Plan(
-        schema="pymint/plan/1",
+        schema="pymint/plan/2",
         cell=CellName(version, target, variant),
         commit=commit,
         dirty=dirty,
@@ -98,9 +99,10 @@ def command(
         provider=provider,
         pins=list(pins.values()),
         nodes=nodes,
+        flavours=plan_flavours(cell, release, epoch, key, lambda found: store.checked(found) is not None),
     )
     write_report(plan, places.run / "plan.json")
-    write_report(PlanReport("pymint/plan-report/1", True, plan, watch.measure()), places.reports / "plan.json")
+    write_report(PlanReport("pymint/plan-report/2", True, plan, watch.measure()), places.reports / "plan.json")
     _remember(places.state, cell, plan)
     _tell(plan, progress)
 
@@ -139,7 +141,9 @@ def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, p
         "commit": commit,
         "epoch": epoch,
         "nodes": {part: by_name[part].key for part in shipped_nodes(nodes)},
-        "programs": digest_of_tree([*programs, DATA / "modules.toml", DATA / "sources.toml"], ROOT),
+        "programs": digest_of_tree(
+            [*programs, DATA / "modules.toml", DATA / "sources.toml", ROOT / "constraints.txt"], ROOT
+        ),
         "provider": asdict(provider),
     }
     return key_of(inputs)
@@ -148,6 +152,7 @@ def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, p
 def _remember(state: Path, cell: Cell, plan: Plan) -> None:
     """Writes which keys the cell's latest plan refers to: what `prune` keeps."""
     keys = {node.name: node.key for node in plan.nodes} | {"archive": plan.archive_key}
+    keys |= {planned.flavour: planned.key for planned in plan.flavours}
     write_report(keys, state / "roots" / f"{cell.builder_name}.json")
 
 
@@ -161,8 +166,12 @@ def _tell(plan: Plan, progress: Progress) -> None:
         progress.line(
             f"fips-provider: {plan.provider.provider_version}, procedure {plan.provider.procedure}: not CMVP-validated"
         )
+    if plan.all_stored:
+        progress.line(f"{plan.archive_name} and what is derived from it: from the store, nothing to build")
+        return
     if plan.archive_stored:
-        progress.line(f"{plan.archive_name}: from the store, nothing to build")
+        derived = [planned.flavour for planned in plan.flavours]
+        progress.line(f"{plan.archive_name}: from the store; to derive: {', '.join(derived)}")
         return
     wanted = missing(plan.nodes, shipped_nodes(plan.nodes))
     progress.line(f"{len(plan.nodes)} nodes: {len(wanted)} to build ({', '.join(wanted) or 'none'})")

@@ -58,7 +58,7 @@ def command(
         write_report(report, json_path)
     if html_path is not None:
         _write_page(report, html_path)
-    _tell(report, progress)
+    tell_report(report, progress)
     if not report.ok:
         sys.exit(1)
 
@@ -84,7 +84,7 @@ def _write_page(report: ProveReport, path: Path) -> None:
     temporary.rename(path)
 
 
-def _tell(report: ProveReport, progress: Progress) -> None:
+def tell_report(report: ProveReport, progress: Progress) -> None:
     """What failed, what was not possible, and the verdict."""
     for check in report.checks:
         if not check.ok:

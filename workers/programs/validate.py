@@ -63,7 +63,7 @@ def command(
         write_report(report, json_path)
     if html_path is not None:
         _write_page(report, html_path)
-    _tell(report, progress, whole=html_path is None)
+    tell_report(report, progress, whole=html_path is None)
     if not report.ok:
         sys.exit(1)
 
@@ -98,7 +98,7 @@ def _write_page(report: ValidateReport, path: Path) -> None:
     temporary.rename(path)
 
 
-def _tell(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
+def tell_report(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
     """A line for each group of rules, then what was found. Not `whole`: of many alike, the first; the page has all."""
     for group in groups(report):
         rules = f"{group.judged} of {len(group.rules)} rules had something to judge"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from workers.model import Flavour
 from workers.reports.base import Measure
 
 Stage = Literal["dependencies", "openssl", "fips-provider", "cpython"]
@@ -65,10 +66,20 @@ class ProviderFacts:
 
 
 @dataclass(frozen=True)
+class PlannedFlavour:
+    """An archive that is made from the full one: its name, the key that it has in the store, whether it is there."""
+
+    flavour: Flavour
+    name: str
+    key: str
+    stored: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """plan.json: everything that is decided before anything is built."""
 
-    schema: Literal["pymint/plan/1"]
+    schema: Literal["pymint/plan/2"]
     cell: CellName
     commit: str
     dirty: bool
@@ -81,13 +92,18 @@ class Plan:
     provider: ProviderFacts
     pins: list[ChosenPin]
     nodes: list[PlannedNode]
+    flavours: list[PlannedFlavour] = field(default_factory=list)
+
+    @property
+    def all_stored(self) -> bool:
+        return self.archive_stored and all(planned.stored for planned in self.flavours)
 
 
 @dataclass(frozen=True)
 class PlanReport:
     """The plan as the build's page shows it."""
 
-    schema: Literal["pymint/plan-report/1"]
+    schema: Literal["pymint/plan-report/2"]
     ok: bool
     plan: Plan
     measure: Measure
@@ -164,3 +180,33 @@ class ArchiveReport:
     provider: ProviderFacts
     measure: Measure
     reports: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DerivedArchive:
+    """An archive that was made from the full one. bytecode, stripped, debug_files: how many files of each it holds."""
+
+    flavour: Flavour
+    name: str
+    sha256: str
+    size: int
+    tar_sha256: str
+    tar_size: int
+    members: int
+    bytecode: int
+    stripped: int
+    debug_files: int
+    origin: Literal["store", "built"]
+
+
+@dataclass(frozen=True)
+class DeriveReport:
+    """from_tar_sha256: the full archive's tar, which validate and prove-fips judged."""
+
+    schema: Literal["pymint/derive/1"]
+    ok: bool
+    from_tar_sha256: str
+    provider_sha256: str
+    archives: list[DerivedArchive]
+    cores: int
+    measure: Measure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from workers.model import Flavour
 from workers.reports.base import Measure
 
 
@@ -85,3 +86,39 @@ class ProveReport:
     measure: Measure
     libcrypto: str = ""
     skipped: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FlavourValidation:
+    flavour: Flavour
+    report: ValidateReport
+
+
+@dataclass(frozen=True)
+class ValidateFlavoursReport:
+    """Every archive that was derived from the full one, by the rules for its flavour."""
+
+    schema: Literal["pymint/validate-flavours/1"]
+    ok: bool
+    reports: list[FlavourValidation]
+    measure: Measure
+
+
+@dataclass(frozen=True)
+class FlavourProof:
+    flavour: Flavour
+    report: ProveReport
+
+
+@dataclass(frozen=True)
+class ProveFlavoursReport:
+    """reports: the proof of each flavour that has an interpreter. checks: what the smaller flavours promise besides.
+
+    Their ids begin with the flavour: bytecode that is used, debug symbols that a debugger finds.
+    """
+
+    schema: Literal["pymint/prove-flavours/1"]
+    ok: bool
+    reports: list[FlavourProof]
+    checks: list[Check]
+    measure: Measure

@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
+from workers.derive.layout import DEBUG
 from workers.fips.config import module_mac
+from workers.model import Flavour, flavour_named
 from workers.tarball import Member, reading
 from workers.validate import ar
-from workers.validate.elf import ELF_MAGIC, Elf, read_elf
+from workers.validate.bytecode import Bytecode, Collector
+from workers.validate.elf import ELF_MAGIC, DebugFile, Elf, read_debug_file, read_elf
 from workers.validate.macho import MACHO_MAGICS, MachO, read_macho
 
 PROVIDER_NAMES = ("fips.so", "fips.dylib")
 
 _BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 # Files whose text some rule reads. Others are only searched.
-_READ = re.compile(r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.cnf|\.pc)$")
+_READ = re.compile(r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc)$")
 # What a build writes, in which a place of the building machine can stand; the standard library's own sources speak of
 # /tmp and /home in their texts.
 _GENERATED = re.compile(
@@ -46,7 +48,8 @@ class Contents:
     members: in the archive's order. elves, machos: binaries, those inside of static libraries as `libz.a:adler32.o`.
     unreadable: files that look like binaries and can't be read. texts: of the files that rules read.
     shebangs: first lines that begin with `#!`. searched: how many texts were searched. found_paths: what was in them.
-    macs: of each FIPS module, as OpenSSL writes it. digests: their sha256.
+    macs: of each FIPS module, as OpenSSL writes it. digests: their sha256. debug_files: binaries' debug information.
+    bytecode: what is said in compiled files. sources: the hash of each module's source, as such files have it.
     """
 
     name: str
@@ -62,15 +65,29 @@ class Contents:
     found_paths: Mapping[str, str]
     macs: Mapping[str, str]
     digests: Mapping[str, str]
+    debug_files: tuple[DebugFile, ...] = ()
+    bytecode: Mapping[str, Bytecode] = field(default_factory=dict)
+    sources: Mapping[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> frozenset[str]:
         """Of files and links, below `python/`; those outside of it keep their whole name with a leading '!'."""
         return frozenset(below_python(member.path) for member in self.members if member.kind != "directory")
 
+    @cached_property
+    def flavour(self) -> Flavour:
+        """From what is in it. What was stripped is not seen from that, so there the name counts."""
+        if any(path.startswith("install/") for path in self.paths):
+            return "full"
+        if self.paths and all(path.startswith(DEBUG) for path in self.paths):
+            return "debug_symbols"
+        named = flavour_named(self.name)
+        return "install_only_stripped" if named == "install_only_stripped" else "install_only"
+
     @property
-    def flavour(self) -> Literal["full", "install_only"]:
-        return "full" if any(path.startswith("install/") for path in self.paths) else "install_only"
+    def runs(self) -> bool:
+        """Whether there is an interpreter to be expected in it."""
+        return self.flavour != "debug_symbols"
 
     @property
     def install(self) -> str:
@@ -112,6 +129,8 @@ class _Reader:
         self._found: dict[str, str] = {}
         self._macs: dict[str, str] = {}
         self._digests: dict[str, str] = {}
+        self._debug_files: list[DebugFile] = []
+        self._bytecode = Collector(needles.anywhere)
 
     def take(self, member: Member, content: bytes | None) -> None:
         self._members.append(member)
@@ -121,8 +140,18 @@ class _Reader:
         if PurePosixPath(path).name in PROVIDER_NAMES and "/ossl-modules/" in path:
             self._macs[path] = module_mac(content)
             self._digests[path] = hashlib.sha256(content).hexdigest()
-        if not self._binary(path, content):
+        self._bytecode.take(path, content)
+        if path.startswith(DEBUG) and path.endswith(".debug"):
+            self._debug_file(path, content)
+        elif not self._binary(path, content):
             self._text(path, content)
+
+    def _debug_file(self, path: str, content: bytes) -> None:
+        found = read_debug_file(path, content)
+        if found is None:
+            self._unreadable[path] = "an ELF file that can't be read"
+        else:
+            self._debug_files.append(found)
 
     def _binary(self, path: str, content: bytes) -> bool:
         if content.startswith(ELF_MAGIC):
@@ -179,6 +208,9 @@ class _Reader:
             found_paths=self._found,
             macs=self._macs,
             digests=self._digests,
+            debug_files=tuple(self._debug_files),
+            bytecode=self._bytecode.files,
+            sources=self._bytecode.sources(),
         )
 
 

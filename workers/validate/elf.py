@@ -47,6 +47,7 @@ class Elf:
     wanted: undefined symbols. exported: defined symbols that other objects of the process see.
     interpreter: the path of the loader ("" when there is none). search: RPATH and RUNPATH entries.
     stack: what PT_GNU_STACK says. relro, bind_now, text_relocations, writable_code: hardening, as linked.
+    build_id: hex digits, empty when there is none. debug: whether it holds debug information.
     """
 
     path: str
@@ -66,6 +67,8 @@ class Elf:
     text_relocations: bool = False
     writable_code: bool = False
     relative_relocations: bool = False
+    build_id: str = ""
+    debug: bool = False
 
     @property
     def linked(self) -> bool:
@@ -113,7 +116,7 @@ def read_elf(path: str, data: bytes) -> Elf | None:
     machine = _MACHINES.get(binary.header.machine_type, str(binary.header.machine_type))
     if kind == "object":
         wanted = tuple(Wanted(str(s.name)) for s in binary.symtab_symbols if s.shndx == 0 and s.name)
-        return Elf(path, machine, kind, wanted=wanted)
+        return Elf(path, machine, kind, wanted=wanted, debug=_has_debug(binary))
     if kind == "other" or (kind == "shared" and not (len(binary.segments) and len(binary.dynamic_entries))):
         return None
     return _linked(path, machine, kind, binary)
@@ -174,7 +177,56 @@ def _linked(path: str, machine: str, kind: Kind, binary: lief.ELF.Binary) -> Elf
         text_relocations=_TAG.TEXTREL in tags or bool(flags & _DF_TEXTREL),
         writable_code=any(kind_ == _SEGMENT.LOAD and f & writable and f & runnable for kind_, f in segments),
         relative_relocations=_TAG.RELR in tags,
+        build_id=_build_id(binary),
+        debug=_has_debug(binary),
     )
+
+
+@dataclass(frozen=True)
+class DebugFile:
+    """A binary's debug information in a file of its own. units: whether it has any, .debug_info with content."""
+
+    path: str
+    machine: str
+    build_id: str
+    units: bool
+
+
+def read_debug_file(path: str, data: bytes) -> DebugFile | None:
+    """The facts of what `objcopy --only-keep-debug` leaves, None when it is cut off or no such file.
+
+    Its segments are those of the binary and its other sections have no content, so it is not read as a binary is.
+    """
+    if not data.startswith(ELF_MAGIC) or not _is_whole(data):
+        return None
+    config = lief.ELF.ParserConfig()
+    config.parse_relocations = config.parse_overlay = config.parse_notes = False
+    config.parse_dyn_symbols = config.parse_symtab_symbols = config.parse_symbol_versions = False
+    binary = lief.ELF.parse(io.BytesIO(data), config)
+    if binary is None:
+        return None
+    machine = _MACHINES.get(binary.header.machine_type, str(binary.header.machine_type))
+    information = binary.get_section(".debug_info")
+    units = information is not None and information.size > 0 and information.type != lief.ELF.Section.TYPE.NOBITS
+    return DebugFile(path, machine, _build_id(binary), units)
+
+
+def function_addresses(data: bytes) -> dict[str, int]:
+    """Where the exported functions of a linked file are, as its own addresses; nothing of what can't be read."""
+    binary = lief.ELF.parse(io.BytesIO(data))
+    if binary is None:
+        return {}
+    return {str(symbol.name): symbol.value for symbol in binary.dynamic_symbols if symbol.shndx != 0 and symbol.value}
+
+
+def _has_debug(binary: lief.ELF.Binary) -> bool:
+    return any(str(section.name).startswith((".debug_", ".zdebug_")) for section in binary.sections)
+
+
+def _build_id(binary: lief.ELF.Binary) -> str:
+    """The content of .note.gnu.build-id after its header: three sizes of 4 bytes and the name `GNU`."""
+    section = binary.get_section(".note.gnu.build-id")
+    return bytes(section.content)[16:].hex() if section is not None else ""
 
 
 def _text(entry: lief.ELF.DynamicEntry | None, attribute: str) -> str:

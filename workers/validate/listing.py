@@ -10,9 +10,9 @@ from workers.validate.policy import load_policy, names
 _HEAD = """# The rules that an archive has to keep
 
 `./mint validate ARCHIVE` judges any archive by them, without running anything that is in it: `.tar`, `.tar.zst` or
-`.tar.gz`, `full` or `install_only`, ours, python-build-standalone's or Verkada's. In a build they come before the
-upload, and an archive that breaks one is not stored. A rule that finds nothing of its kind (Mach-O rules on Linux,
-PYTHON.json's in an `install_only` archive) says that it had nothing to judge.
+`.tar.gz`, of any flavour ([archives.md](archives.md)), ours, python-build-standalone's or Verkada's. In a build they
+come before the upload, and an archive that breaks one is not stored. A rule that finds nothing of its kind (Mach-O
+rules on Linux, PYTHON.json's in an `install_only` archive) says that it had nothing to judge.
 
 This list is written by `python -m workers.validate.listing`; the rules are in `workers/validate/rules/`, the figures
 and lists that they judge by in `workers/validate/policies/`.
@@ -24,6 +24,9 @@ _TITLES = {
     "elf": "ELF files (Linux)",
     "macho": "Mach-O files (macOS)",
     "fips": "The FIPS module",
+    "flavour": "The smaller flavours",
+    "bytecode": "Compiled files",
+    "debug": "Debug symbols",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from workers.derive.layout import DEBUG
 from workers.errors import Failure, unknown_name
 from workers.model import load_matrix
 from workers.modules import load_modules, modules_of
@@ -64,6 +65,7 @@ class Policy:
     beside: bool
     hardened: bool
     licences: bool
+    flavours: bool
     modules: Literal["listed", "modules.toml"]
     targets: Mapping[str, TargetRules]
     module_needs: Mapping[str, frozenset[str]]
@@ -121,9 +123,12 @@ def _read(name: str) -> dict[str, Any]:
 def policy_for(paths: frozenset[str]) -> str:
     """Which policy an archive is judged by when nobody says: known from what is in it (paths below `python/`).
 
-    pymint's archives have FIPS.json, or in the smaller flavours openssl-fips.cnf; Verkada's have a FIPS module.
+    pymint's archives have FIPS.json, or in the smaller flavours openssl-fips.cnf, or are debug symbols, which nobody
+    else has; Verkada's have a FIPS module.
     """
-    if "FIPS.json" in paths or any(path.endswith("share/ssl/openssl-fips.cnf") for path in paths):
+    if "FIPS.json" in paths or any(
+        path.endswith("share/ssl/openssl-fips.cnf") or path.startswith(DEBUG) for path in paths
+    ):
         return "pymint"
     if any(
         path.endswith(("share/ssl/fipsmodule.cnf", "/ossl-modules/fips.so", "/ossl-modules/fips.dylib"))

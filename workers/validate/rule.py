@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -19,12 +19,25 @@ DOCUMENT = "PYTHON.json"
 
 
 @dataclass(frozen=True)
+class Family:
+    """What the other archives of the same build hold, where they are known: for rules that compare.
+
+    provider_sha256: of the FIPS module in the full one. licences: names of its texts. debug: path by build id, of the
+    binaries in install_only that have debug information.
+    """
+
+    provider_sha256: str
+    licences: frozenset[str]
+    debug: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Case:
     """An archive before its judge.
 
     document: PYTHON.json, None when there is none or it can't be read; complaint: why. triple, version (`3.13`) and
     options (`pgo+lto`): from the document, else from the archive's name, else from its binaries, else None.
-    named_triple: what the name alone says.
+    named_triple: what the name alone says. family: None when the archive is judged alone.
     """
 
     contents: Contents
@@ -35,6 +48,7 @@ class Case:
     version: str | None = None
     options: str | None = None
     named_triple: str | None = None
+    family: Family | None = None
 
     @cached_property
     def modules(self) -> tuple[frozenset[str], frozenset[str]] | None:
@@ -98,6 +112,12 @@ def whole(case: Case) -> Iterator[Contents]:
     yield case.contents
 
 
+def running(case: Case) -> Iterator[Contents]:
+    """The same, but of an archive that has an interpreter: not of debug symbols."""
+    if case.contents.runs:
+        yield case.contents
+
+
 def document(case: Case) -> Iterator[PythonJson]:
     """For rules that judge PYTHON.json; one that can't be read is the finding of one rule, not of all."""
     if case.document is not None:
@@ -110,7 +130,7 @@ def _of_its_machine(contents: Contents, policy: Policy) -> str | None:
     return next((name for name, target in policy.targets.items() if machines[:1] == [target.machine]), None)
 
 
-def make_case(contents: Contents, policy: Policy) -> Case:
+def make_case(contents: Contents, policy: Policy, family: Family | None = None) -> Case:
     """Reads PYTHON.json and the archive's name."""
     found: PythonJson | None = None
     complaint = None
@@ -127,4 +147,4 @@ def make_case(contents: Contents, policy: Policy) -> Case:
     if found is not None:
         triple, minor = found.target_triple, found.python_major_minor_version
         options = found.build_options if isinstance(found.build_options, str) else found.optimizations
-    return Case(contents, policy, found, complaint, triple, minor, options, named)
+    return Case(contents, policy, found, complaint, triple, minor, options, named, family)

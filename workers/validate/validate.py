@@ -13,7 +13,7 @@ from workers.validate.elf import newest_glibc
 from workers.validate.judge import holds, judge
 from workers.validate.places import needles_for
 from workers.validate.policy import Policy, load_policy, policy_for
-from workers.validate.rule import make_case
+from workers.validate.rule import Family, make_case
 from workers.validate.rules.elf import is_provider
 
 
@@ -33,9 +33,23 @@ def validate(
 
     told hears how many bytes of the tar were read. The report's measure is left empty: the caller's watch knows better.
     """
+    return judged(read(archive, policy, own_places, told), policy)
+
+
+def read(
+    archive: Path,
+    policy: Policy,
+    own_places: Iterable[Path] = (),
+    told: Callable[[int], None] = lambda done: None,
+) -> Contents:
+    """An archive's facts, as `validate` judges them."""
     own = needles_for(own_places)
-    contents = read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths), told)
-    results = judge(make_case(contents, policy))
+    return read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths), told)
+
+
+def judged(contents: Contents, policy: Policy, family: Family | None = None) -> ValidateReport:
+    """The report on an archive that was read; with `family`, also by the rules that compare it with the others."""
+    results = judge(make_case(contents, policy, family))
     return ValidateReport(
         schema="pymint/validate/1",
         ok=holds(results),

@@ -14,7 +14,7 @@ from workers.package.python_json import PythonJson
 from workers.reports.checks import Finding
 from workers.tarball import Member
 from workers.validate.contents import Contents, below_python
-from workers.validate.rule import DOCUMENT, Case, document, rule, whole
+from workers.validate.rule import DOCUMENT, Case, document, rule, running, whole
 
 _SHARED_ENDINGS = (".so", ".dylib", ".dll", ".pyd")
 
@@ -102,7 +102,7 @@ def is_sorted(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule(
     "archive.no-bytecode",
-    of=whole,
+    of=full,
     why="Compiled files carry the times of their sources, and other versions' are dead weight.",
 )
 def no_bytecode(contents: Contents, case: Case) -> Iterator[Finding]:
@@ -127,7 +127,7 @@ def links_lead_somewhere(member: Member, case: Case) -> Iterator[Finding]:
         yield Finding(member.path, f"links to {member.link}, which is not there", "a member of the archive")
 
 
-@rule("archive.python-links", of=whole, why="`bin/python` and `bin/python3` are what people and tools start.")
+@rule("archive.python-links", of=running, why="`bin/python` and `bin/python3` are what people and tools start.")
 def python_links(contents: Contents, case: Case) -> Iterator[Finding]:
     targets = {}
     for name in ("bin/python", "bin/python3"):

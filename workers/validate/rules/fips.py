@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from workers.derive.layout import FIPS_DOCUMENT
 from workers.package.beside import FipsDocument
 from workers.plan import CERTIFICATE, VALIDATED_PROVIDER
 from workers.reports.checks import Finding
@@ -24,12 +25,12 @@ _NOT_STRICTNESS = frozenset({"module-mac", "install-version", "install-mac", "in
 
 
 def wanted_at_all(case: Case) -> Iterator[Contents]:
-    if case.policy.fips != "off":
+    if case.policy.fips != "off" and case.contents.runs:
         yield case.contents
 
 
 def strict(case: Case) -> Iterator[Contents]:
-    if case.policy.fips == "strict":
+    if case.policy.fips == "strict" and case.contents.runs:
         yield case.contents
 
 
@@ -60,10 +61,15 @@ def sections(text: str) -> dict[str, dict[str, str]]:
     return found
 
 
+def facts_path(case: Case) -> str:
+    """FIPS.json: beside PYTHON.json in a full archive, beside the module in the smaller ones."""
+    return "FIPS.json" if case.contents.flavour == "full" else FIPS_DOCUMENT
+
+
 def facts(case: Case) -> FipsDocument | None:
     """FIPS.json, None when it is not there or not of its schema."""
     try:
-        return msgspec.json.decode(case.contents.texts.get("FIPS.json", ""), type=FipsDocument)
+        return msgspec.json.decode(case.contents.texts.get(facts_path(case), ""), type=FipsDocument)
     except (msgspec.ValidationError, msgspec.DecodeError):
         return None
 
@@ -206,15 +212,18 @@ def glibc_floor(elf: Elf, case: Case) -> Iterator[Finding]:
 
 @rule("fips.facts", of=strict, why="What is said of the module has to be said of the very bytes that are shipped.")
 def facts_hold(contents: Contents, case: Case) -> Iterator[Finding]:
-    if contents.flavour != "full":
-        return
     document = facts(case)
     if document is None:
-        yield Finding("FIPS.json", "missing or not of its schema", "pymint/fips/1")
+        yield Finding(facts_path(case), "missing or not of its schema", "pymint/fips/1")
         return
+    for path in (document.module, document.module_config, document.config):
+        if path not in contents.paths:
+            yield Finding(facts_path(case), f"names {path}, which is not there", "a member of the archive")
     for path, digest in contents.digests.items():
         if document.provider_sha256 != digest:
-            yield Finding("FIPS.json", f"provider_sha256 {document.provider_sha256}", f"{digest}, the sha256 of {path}")
+            yield Finding(
+                facts_path(case), f"provider_sha256 {document.provider_sha256}", f"{digest}, the sha256 of {path}"
+            )
 
 
 @rule("fips.claims", of=strict, why="Only one release, built by its Security Policy's procedure, has a certificate.")
@@ -225,7 +234,7 @@ def claims(contents: Contents, case: Case) -> Iterator[Finding]:
     said = document.provider
     if (said.provider_version, said.procedure, said.certificate) != (VALIDATED_PROVIDER, "policy", CERTIFICATE):
         yield Finding(
-            "FIPS.json",
+            facts_path(case),
             f"certificate {said.certificate} for {said.provider_version} by procedure {said.procedure}",
             f"certificate null, or {CERTIFICATE} for {VALIDATED_PROVIDER} by procedure policy",
         )
@@ -233,6 +242,6 @@ def claims(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule("fips.old-standard", of=whole, why="All FIPS 140-2 certificates are historical since 22 September 2026.")
 def old_standard(contents: Contents, case: Case) -> Iterator[Finding]:
-    for path in ("FIPS.json", "BUILD.json"):
+    for path in ("FIPS.json", "BUILD.json", FIPS_DOCUMENT):
         if "140-2" in contents.texts.get(path, ""):
             yield Finding(path, "FIPS 140-2", "no word of it")
