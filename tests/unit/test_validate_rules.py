@@ -11,6 +11,7 @@ import pytest
 import tests.unit.validate_faults_binaries  # noqa: F401  (importing it adds its faults to CHANGES)
 from tests.unit.test_validate_macho import MACHO_CHANGES
 from tests.unit.validate_faults import CHANGES
+from tests.unit.validate_flavour_faults import CHANGES as FLAVOUR_CHANGES
 from tests.unit.validate_samples import Sample, find_compiler, good
 from workers.reports.checks import ValidateReport
 from workers.validate.policy import load_policy
@@ -42,7 +43,9 @@ def test_the_good_sample_breaks_no_rule_and_gives_nearly_all_something_to_judge(
     assert report.ok
     assert report.glibc_floor == report.provider_glibc_floor == "2.17"
     idle = {rule.id for rule in report.rules if rule.looked_at == 0}
-    assert idle == {name for name in RULES if name.startswith("macho.")} | {"archive.static-is-static"}
+    # A full Linux archive: the smaller flavours' rules are tried in test_validate_flavours.py.
+    others = ("macho.", "bytecode.", "debug.", "flavour.")
+    assert idle == {n for n in RULES if n.startswith(others)} - {"flavour.build-id"} | {"archive.static-is-static"}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -57,7 +60,7 @@ def test_an_archive_with_one_fault_breaks_the_rule_for_it_and_no_other(
 
 
 def test_every_rule_has_a_fault_that_breaks_it() -> None:
-    tried = {rule for rules, _ in CHANGES.values() for rule in rules} | set(MACHO_CHANGES)
+    tried = {rule for rules, _ in CHANGES.values() for rule in rules} | set(MACHO_CHANGES) | set(FLAVOUR_CHANGES)
     assert set(RULES) - tried == set()
 
 

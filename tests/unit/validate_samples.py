@@ -26,7 +26,7 @@ TRIPLE = "x86_64-unknown-linux-gnu"
 VERSION = "3.13"
 NAME = f"cpython-3.13.5-{TRIPLE}-noopt-20261123T2000.tar"
 LOADER = "/lib64/ld-linux-x86-64.so.2"
-HARD = ("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack")
+HARD = ("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--build-id=sha1")
 
 MODULES, SHARED = load_policy("pymint").modules_for(VERSION, TRIPLE) or (frozenset(), frozenset())
 BUILT_IN = sorted(MODULES - SHARED)

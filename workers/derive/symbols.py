@@ -29,7 +29,7 @@ class Stripped:
 
 
 def binaries(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Those of the paths (relative to the tree) that are ELF or Mach-O files but the FIPS module, whose MAC covers every byte."""
+    """Those of the files, by path in the tree, that are ELF or Mach-O; not the FIPS module, whose MAC covers it all."""
     found = {}
     for path, source in files.items():
         if path.startswith(OPAQUE):

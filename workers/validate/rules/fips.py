@@ -216,9 +216,6 @@ def facts_hold(contents: Contents, case: Case) -> Iterator[Finding]:
     if document is None:
         yield Finding(facts_path(case), "missing or not of its schema", "pymint/fips/1")
         return
-    for path in (document.module, document.module_config, document.config):
-        if path not in contents.paths:
-            yield Finding(facts_path(case), f"names {path}, which is not there", "a member of the archive")
     for path, digest in contents.digests.items():
         if document.provider_sha256 != digest:
             yield Finding(

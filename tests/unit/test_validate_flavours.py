@@ -1,0 +1,47 @@
+"""The rules of the smaller flavours, each tripped by facts that are good but for one thing."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from tests.unit.validate_flavour_faults import CHANGES, FAMILY, GOOD, GOOD_SYMBOLS
+from workers.validate.bytecode import siphash_2_4, source_hash, source_of
+from workers.validate.contents import Contents
+from workers.validate.judge import judge
+from workers.validate.policy import load_policy
+from workers.validate.rule import make_case
+
+GROUPS = ("flavour", "bytecode", "debug")
+
+
+def broken(contents: Contents) -> set[str]:
+    results = judge(make_case(contents, load_policy("pymint"), FAMILY))
+    return {result.id for result in results if result.findings and result.id.partition(".")[0] in GROUPS}
+
+
+@pytest.mark.parametrize("good", [GOOD, GOOD_SYMBOLS], ids=lambda contents: contents.flavour)
+def test_the_good_ones_break_none_of_them(good: Contents) -> None:
+    assert broken(good) == set()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_one_fault_breaks_the_rule_for_it(name: str) -> None:
+    good, change = CHANGES[name]
+    assert name in broken(change(good))
+
+
+def test_the_hash_of_a_source_is_the_interpreters_own() -> None:
+    magic = int.from_bytes(importlib.util.MAGIC_NUMBER, "little")
+    assert source_hash(magic, b"x = 1\n") == importlib.util.source_hash(b"x = 1\n")
+
+
+def test_siphash_2_4_is_the_published_one() -> None:
+    assert siphash_2_4(0, b"") == 0x1E924B9D737700D7
+    assert siphash_2_4(0, b"") != siphash_2_4(1, b"")
+
+
+def test_a_compiled_file_names_its_source() -> None:
+    assert source_of("lib/python3.13/__pycache__/os.cpython-313.pyc") == "lib/python3.13/os.py"
+    assert source_of("lib/python3.13/os.pyc") is None
