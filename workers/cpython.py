@@ -182,13 +182,15 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     target = cell.target
     include = f"{DEPS}/include"
     flags = [flag for flag in target.cflags if not (cell.variant.debug and "_FORTIFY_SOURCE" in flag)]
-    # -g1: lines for backtraces; full debug information would triple what the linker and the archive carry.
-    own = "" if cell.variant.debug else "-g1 -fno-semantic-interposition"
+    own = [] if cell.variant.debug else ["-fno-semantic-interposition"]
+    if not cell.variant.lto and not cell.variant.debug:
+        # Lines for backtraces and no more: a third of the bytes. What users run keeps configure's own -g, for gdb.
+        own.append("-g1")
     return {
         "CFLAGS": " ".join(flags),
         "CPPFLAGS": f"-I{include} -I{include}/ncursesw -I{include}/uuid",
         "LDFLAGS": " ".join([*target.ldflags, f"-L{DEPS}/lib"]),
-        "CFLAGS_NODIST": own,
+        "CFLAGS_NODIST": " ".join(own),
         "LDFLAGS_NODIST": "-Wl,--exclude-libs,ALL" if target.os == "linux" else "",
     }
 
