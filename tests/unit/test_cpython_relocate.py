@@ -91,4 +91,5 @@ def test_build_details_name_paths_from_where_they_lie(relocate: ModuleType) -> N
 
     moved = json.loads(relocate.relocatable_details(text, Path("/x/lib/python3.14"), Path("/x")))
 
-    assert moved == {"base_prefix": "../..", "libpython": {"dynamic": "../libpython3.14.so.1.0"}, "n": 1}
+    # PEP 739: the others are relative to base_prefix.
+    assert moved == {"base_prefix": "../..", "libpython": {"dynamic": "./lib/libpython3.14.so.1.0"}, "n": 1}
