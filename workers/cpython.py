@@ -46,8 +46,8 @@ _ANSWERS = (
     "ac_cv_prog_PYTHON_FOR_REGEN=python3",
 )
 
-# Functions that the floor's glibc does not have, so that configure would not find them. The edits to CPython's source
-# get them from the kernel, or from a newer glibc where there is one (edits/glibc-syscalls.toml, edits/sem-clockwait.toml).
+# Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
+# them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import sysconfig
+from pathlib import Path
 
 json.dump(
     {
@@ -14,7 +15,7 @@ json.dump(
         "prefix": sys.prefix,
         "base_prefix": sys.base_prefix,
         "base_exec_prefix": sys.base_exec_prefix,
-        "library": os.path.dirname(os.__file__),
+        "library": str(Path(os.__file__).parent),
         "paths": sysconfig.get_paths(),
         "variables": {name: value for name, value in sysconfig.get_config_vars().items() if isinstance(value, str)},
         "makefile": sysconfig.get_makefile_filename(),

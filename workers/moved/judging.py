@@ -15,8 +15,8 @@ NOWHERE = re.compile(r"(?<![\w.])/install(?![\w-])|/mnt/pymint|/(?:build|tools)/
 
 # sysconfig's variables that are directories of the installation; a release may lack one.
 DIRECTORIES = (
-    "BINDIR", "LIBDIR", "LIBPL", "LIBPC", "LIBDEST", "BINLIBDEST", "SCRIPTDIR", "DESTSHARED", "MACHDESTLIB", "INCLUDEDIR",
-    "CONFINCLUDEDIR", "INCLUDEPY", "CONFINCLUDEPY", "srcdir",
+    "BINDIR", "LIBDIR", "LIBPL", "LIBPC", "LIBDEST", "BINLIBDEST", "SCRIPTDIR", "DESTSHARED", "MACHDESTLIB",
+    "INCLUDEDIR", "CONFINCLUDEDIR", "INCLUDEPY", "CONFINCLUDEPY", "srcdir",
 )  # fmt: skip
 
 # What setuptools, meson-python and others take from sysconfig to compile and link extension modules.
