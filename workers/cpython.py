@@ -46,6 +46,10 @@ _ANSWERS = (
     "ac_cv_prog_PYTHON_FOR_REGEN=python3",
 )
 
+# Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
+# them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
+_BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
+
 
 def cpython_nodes(cell: Cell) -> list[NodeSpec]:
     """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
@@ -151,7 +155,7 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments.append("--with-readline=editline")
+        arguments += ["--with-readline=editline", *_BEYOND_THE_FLOOR]
     if version >= (3, 12):
         arguments.append("MODULE_BUILDTYPE=static")
     if version >= (3, 13):

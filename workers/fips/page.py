@@ -17,6 +17,7 @@ _TITLES = {
     "files": "Files",
     "claims": "What the archive says of its module",
     "inside": "Inside the interpreter",
+    "moved": "At a moved path",
     "start": "Ways to start it",
     "tamper": "Tampering",
 }

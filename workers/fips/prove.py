@@ -19,6 +19,7 @@ from workers.fips.running import run
 from workers.fips.switch import STARTS, Start, try_late, try_start
 from workers.fips.tampering import TAMPERINGS, NotHere, Tampering, tamper
 from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
+from workers.moved.places import PLACES, Place, try_compiler, try_place
 from workers.progress import Progress
 from workers.reports.base import Measure
 from workers.reports.build import Plan, ProviderFacts
@@ -30,6 +31,8 @@ FRESH = "a fresh pläce"
 # Parts of a full archive that nothing here runs: objects, static libraries, licences.
 _NOT_UNPACKED = ("python/build/", "python/licenses/")
 _LOADS = 5
+# Of the groups whose checks are not made with FIPS on.
+_MODES: dict[str, Literal["off", "on", "tamper"]] = {"moved": "off", "tamperings": "tamper"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,11 @@ def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = 
         skipped: list[Skipped] = []
         _tell(progress, "files and claims", checks, skipped)
         judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
-        for first, name, steps in ((2, "starts", _starts(tree)), (5, "tamperings", _tamperings(tree))):
+        for first, name, steps in (
+            (2, "moved", _moved(tree)),
+            (4, "starts", _starts(tree)),
+            (6, "tamperings", _tamperings(tree)),
+        ):
             judged.append((name, _make_all(list(steps), top, progress, first, name)))
         for name, (made, left_out) in judged:
             _tell(progress, name, made, left_out)
@@ -114,6 +121,14 @@ def _starts(tree: Tree) -> Iterator[Step]:
     yield Step("start.too-late", lambda where: try_late(tree))
 
 
+def _moved(tree: Tree) -> Iterator[Step]:
+    def placing(place: Place) -> Callable[[Path], Check]:
+        return lambda where: try_place(tree, place, where)
+
+    yield from (Step(f"moved.{place.id}", placing(place)) for place in PLACES)
+    yield Step("moved.compiler", lambda where: try_compiler(tree))
+
+
 def _tamperings(tree: Tree) -> Iterator[Step]:
     def damaging(tampering: Tampering) -> Callable[[Path], Check]:
         return lambda where: tamper(tree, tampering, where / FRESH)
@@ -143,7 +158,7 @@ def _make_all(
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            mode: Literal["on", "tamper"] = "tamper" if name == "tamperings" else "on"
+            mode = _MODES.get(name, "on")
             return Check(
                 step.id, mode, "neutral", False, "a check that can be made", f"{type(error).__name__}: {error}"
             )
@@ -156,7 +171,7 @@ def _make_all(
                 checks.append(outcome)
             else:
                 skipped.append(outcome)
-            progress.at(first + 3 * done / len(steps), 10, f"{name}: {outcome.id}")
+            progress.at(first + 2 * done / len(steps), 10, f"{name}: {outcome.id}")
     return checks, skipped
 
 
