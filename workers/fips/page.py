@@ -18,7 +18,9 @@ _TITLES = {
     "claims": "What the archive says of its module",
     "inside": "Inside the interpreter",
     "start": "Ways to start it",
+    "setup": "fips_setup",
     "tamper": "Tampering",
+    "vectors": "OpenSSL's own tests of the module",
 }
 
 

@@ -1,8 +1,8 @@
 """OpenSSL's own test programs, evp_test and acvp_test, run against an archive's FIPS module: its vectors are NIST's
 (CAVS, ACVP), the RFCs' and Wycheproof's.
 
-The programs are the node openssl-tests, one a target and a release of the provider. They have libcrypto in them and load
-the module that ships, by the settings that ship with it; so what passes is the very module of the archive.
+The programs are the node openssl-tests, one a target and a release of the provider. They have libcrypto in them and
+load the module that ships, by the settings that ship with it; so what passes is the very module of the archive.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def names(suite: Suite) -> Iterator[str]:
     yield "damaged-module"
 
 
-def check(tree: Tree, suite: Suite, name: str, where: Path) -> Check:
-    """One of the checks, in the empty folder `where`. Raises NotHere when the module has no settings to be loaded by."""
+def try_vectors(tree: Tree, suite: Suite, name: str, where: Path) -> Check:
+    """One of the checks, in an empty folder `where`. Raises NotHere when the module has no settings to be loaded by."""
     if name == "damaged-module":
         return _damaged(tree, suite, where)
     if name == "acvp":

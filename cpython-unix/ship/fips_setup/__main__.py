@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     shown.add_argument("--json", action="store_true", help="for programs")
     shown.add_argument("--import", dest="imports", action="append", default=[], metavar="NAME",
                        help="import NAME first, so that a libcrypto that it brings is seen")  # fmt: skip
+    shown.add_argument("--installed", action="store_true", help="look at all installed packages, too")
     shown.add_argument("--require", choices=("on", "off"), help="end with 1 when FIPS mode is not so")
     commands.add_parser("enable", help="turn FIPS mode on for every start of this tree's interpreter")
     commands.add_parser("disable", help="turn it off again")
@@ -39,7 +40,11 @@ def main() -> int:
     try:
         tree = tree_of(code_file())
         if options.command == "status":
-            return show(status(tree, options.imports), as_json=options.json, required=options.require)
+            return show(
+                status(tree, options.imports, installed=options.installed),
+                as_json=options.json,
+                required=options.require,
+            )
         _say_where(tree)
         print(_ACTIONS[options.command](tree))
     except Refused as refused:
@@ -79,11 +84,12 @@ def _print(found: Status) -> None:
     if found.provider is not None:
         print(f"provider       {found.provider[0]} {found.provider[1]}, {found.provider[3]}")
     print(f"module         {found.module}")
-    print(f"its MAC        {found.mac}")
-    print(f"configuration  {found.config}")
+    print(f"its MAC        {'right' if found.mac == 'right' else 'WRONG'}")
+    print(f"configuration  {'right' if found.config == 'right' else 'WRONG'}")
     for library in found.libcryptos:
         governed = "this Python's own" if library.governed else "NOT reached by FIPS mode"
-        print(f"libcrypto      {library.version}, {governed}: {library.path}")
+        loaded = "" if library.loaded else ", not loaded here"
+        print(f"libcrypto      {library.version}, {governed}{loaded}: {library.path}")
     for label, lines in (("PROBLEM", found.problems), ("note", found.notes)):
         for line in lines:
             print(f"{label}: {line}")

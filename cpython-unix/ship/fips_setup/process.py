@@ -16,29 +16,42 @@ _VERSION = re.compile(
     rb"OpenSSL \d+\.\d+\.\d+[\w.+-]* +(?:\d{1,2} [A-Z][a-z]{2} \d{4}|\(compatible; [^)\0]{1,40}\))"
     rb"|LibreSSL \d+\.\d+\.\d+"
 )
+_PACKAGES = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True)
 class Libcrypto:
-    """A file of this process with a libcrypto in it. version: its own words; governed: whether FIPS mode reaches it."""
+    """A file with a libcrypto in it. version: its own words; governed: whether FIPS mode reaches it.
+
+    loaded: this process has it; if not, an installed package has, for whoever imports it.
+    """
 
     path: str
     version: str
     governed: bool
+    loaded: bool
 
 
-def libcryptos(tree: Tree | None) -> list[Libcrypto]:
-    """The libcryptos of this process, found by name or by what they have in them; the interpreter's own first.
+def libcryptos(tree: Tree, *, installed: bool) -> list[Libcrypto]:
+    """The libcryptos of this process, the interpreter's own first; with `installed` those that packages bring, too.
 
-    One that hides its version and has another name is not found.
+    Found by name or by what they have in them: one that hides its version and has another name is not.
     """
+    loaded = mapped_files()
     found = []
-    for path in mapped_files():
+    for path in dict.fromkeys([*loaded, *(installed_files() if installed else ())]):
         version = version_in(path)
         if version is None and not re.match(r"libcrypto[-.]", Path(path).name):
             continue
-        found.append(Libcrypto(path, version or "unknown", tree is not None and _is_own(path, tree)))
-    return sorted(found, key=lambda library: (not library.governed, library.path))
+        found.append(Libcrypto(path, version or "unknown", _is_own(path, tree), path in loaded))
+    return sorted(found, key=lambda library: (not library.governed, not library.loaded, library.path))
+
+
+def installed_files() -> list[str]:
+    """The shared objects of the packages that this interpreter finds."""
+    places = {Path(os.path.realpath(place)) for place in sys.path if Path(place).name in _PACKAGES}
+    files = (file for place in places for file in place.rglob("*") if ".so" in file.suffixes or file.suffix == ".dylib")
+    return sorted(os.path.realpath(file) for file in files if file.is_file())
 
 
 def _is_own(path: str, tree: Tree) -> bool:

@@ -21,7 +21,7 @@ class Status:
     """fips: on, off or broken (asked for, and hashlib or ssl can't be imported). asked_by: the variable, the marker.
 
     provider: name, version, build info and path of the module that serves. mac, config: "right", or what is wrong.
-    problems: what keeps FIPS mode from working; notes: what it does not reach.
+    problems: what keeps FIPS mode from working; notes: what could not be looked at.
     """
 
     fips: str
@@ -40,23 +40,21 @@ class Status:
     schema: str = SCHEMA
 
 
-def status(tree: Tree, imports: list[str]) -> Status:
-    """The status of this process, after importing `imports`: the wheels that may bring a libcrypto of their own."""
+def status(tree: Tree, imports: list[str], *, installed: bool = False) -> Status:
+    """The status of this process, after importing `imports`: the packages that may bring a libcrypto of their own.
+
+    installed: look at all installed packages for that, without importing them.
+    """
     asked_by = _asked_by(tree)
     provider, error = _provider()
     notes = [text for name in imports if (text := _import(name)) is not None]
-    found = libcryptos(tree)
+    found = libcryptos(tree, installed=installed)
     mac, config = check_mac(tree), check_config(tree)
     fips = "broken" if error is not None else "on" if provider is not None else "off"
     problems = [error] if error is not None else []
-    problems += [f"{what}: {said}" for what, said in (("MAC", mac), ("configuration", config)) if said != "right"]
+    problems += [said for said in (mac, config) if said != "right"]
     if provider is None and asked_by and error is None:
         problems.append("FIPS mode is asked for, and yet no provider serves")
-    notes += [
-        f"{library.path} has a libcrypto of its own ({library.version}), which FIPS mode does not reach"
-        for library in found
-        if not library.governed
-    ]
     if not found:
         notes.append("which files this process has mapped can't be told here")
     return Status(
@@ -101,9 +99,11 @@ def check_mac(tree: Tree) -> str:
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     if noted is None:
-        return f"{tree.module_config} has no module-mac"
+        return f"{tree.module_config.name} has no module-mac"
     if noted.replace(":", "").upper() != found.replace(":", ""):
-        return f"{tree.module} is not the module that {tree.module_config} was written for; its MAC is {found}"
+        return (
+            f"{tree.module.name} is not the module that {tree.module_config.name} was written for: its MAC is {found}"
+        )
     return "right"
 
 
@@ -113,7 +113,7 @@ def check_config(tree: Tree) -> str:
         differs = difference(_text(tree.config), settings_of(_text(tree.module_config)))
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
-    return "right" if differs is None else f"{tree.config}: {differs}"
+    return "right" if differs is None else f"{tree.config.name}: {differs}"
 
 
 def _text(path: Path) -> str:
