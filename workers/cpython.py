@@ -68,7 +68,7 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         sources=(cell.version.source,),
         needs=(*_library_needs(cell), *(node.name for node in helpers)),
         environment=build_environment(cell),
-        data=FINISH,
+        data=(*FINISH, *shipped_files()),
         edits=cell.version.minor,
     )
     if not cell.variant.pgo:
@@ -223,6 +223,11 @@ def package_variables(cell: Cell) -> Mapping[str, str]:
 def training_files() -> tuple[str, ...]:
     """The training programs, as paths below cpython-unix."""
     return tuple(sorted(f"training/{path.name}" for path in (DATA / "training").iterdir() if path.is_file()))
+
+
+def shipped_files() -> tuple[str, ...]:
+    """What goes into the archive's standard library as it is, as paths below cpython-unix."""
+    return tuple(sorted(f"ship/{path.relative_to(DATA / 'ship').as_posix()}" for path in (DATA / "ship").rglob("*.py")))
 
 
 def _library_needs(cell: Cell) -> tuple[str, ...]:

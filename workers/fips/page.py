@@ -19,7 +19,9 @@ _TITLES = {
     "inside": "Inside the interpreter",
     "moved": "At a moved path",
     "start": "Ways to start it",
+    "setup": "fips_setup",
     "tamper": "Tampering",
+    "vectors": "OpenSSL's own tests of the module",
 }
 
 

@@ -16,9 +16,11 @@ from typing import Literal
 from workers.fips.claims import Module, claims, read_module, running
 from workers.fips.inside import Inside, ask, judge
 from workers.fips.running import run
+from workers.fips.setup import USES, Use, try_use
 from workers.fips.switch import STARTS, Start, try_late, try_start
 from workers.fips.tampering import TAMPERINGS, NotHere, Tampering, tamper
 from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
+from workers.fips.vectors import Suite, names, try_vectors, unpack_suite, why_not
 from workers.moved.places import PLACES, Place, try_compiler, try_place
 from workers.progress import Progress
 from workers.reports.base import Measure
@@ -43,10 +45,13 @@ class Step:
     make: Callable[[Path], Check]
 
 
-def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None) -> ProveReport:
+def prove(
+    archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None, suites: Sequence[Path] = ()
+) -> ProveReport:
     """Proves an archive. A check that does not hold is in the report, it is no exception.
 
     scratch: a folder that is made, and removed in the end, on a file system with room for the unpacked archive.
+    suites: objects of the node openssl-tests; taken is the first that is of the module's release and machine.
     Raises Failure when the archive can't be read to its end.
     """
     with _fresh(scratch) as top:
@@ -63,12 +68,13 @@ def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = 
         skipped: list[Skipped] = []
         _tell(progress, "files and claims", checks, skipped)
         judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
-        for first, name, steps in (
-            (2, "moved", _moved(tree)),
-            (4, "starts", _starts(tree)),
-            (6, "tamperings", _tamperings(tree)),
-        ):
-            judged.append((name, _make_all(list(steps), top, progress, first, name)))
+        suite = _suite(tree, suites, top)
+        groups = {
+            "moved": _moved(tree), "starts": _starts(tree), "fips_setup": _uses(tree),
+            "tamperings": _tamperings(tree), "OpenSSL's tests": _vectors(tree, suite),
+        }  # fmt: skip
+        for number, (name, steps) in enumerate(groups.items(), 1):
+            judged.append((name, _make_all(list(steps), top, progress, 2 * number, name)))
         for name, (made, left_out) in judged:
             _tell(progress, name, made, left_out)
             checks += made
@@ -138,6 +144,40 @@ def _tamperings(tree: Tree) -> Iterator[Step]:
         yield Step("tamper", lambda where: missing)
         return
     yield from (Step(f"tamper.{tampering.id}", damaging(tampering)) for tampering in TAMPERINGS)
+
+
+def _uses(tree: Tree) -> Iterator[Step]:
+    def using(use: Use) -> Callable[[Path], Check]:
+        return lambda where: try_use(link_tree(tree, where / FRESH), use)
+
+    yield from (Step(f"setup.{use.id}", using(use)) for use in USES)
+
+
+def _suite(tree: Tree, suites: Sequence[Path], top: Path) -> Suite | str:
+    """OpenSSL's tests for the tree's module, unpacked; or why there are none."""
+    if tree.module is None:
+        return "the archive has no FIPS module"
+    reason = "no OpenSSL tests are stored here; a build with this provider leaves them in its store"
+    for number, packed in enumerate(suites):
+        suite = unpack_suite(packed, top / f"openssl-tests {number}")
+        mismatch = why_not(suite, tree.module.read_bytes())
+        if mismatch is None:
+            return suite
+        reason = mismatch
+    return reason
+
+
+def _vectors(tree: Tree, suite: Suite | str) -> Iterator[Step]:
+    def left_out(where: Path) -> Check:
+        raise NotHere(str(suite))
+
+    def testing(suite: Suite, name: str) -> Callable[[Path], Check]:
+        return lambda where: try_vectors(tree, suite, name, where)
+
+    if isinstance(suite, str):
+        yield Step("vectors", left_out)
+        return
+    yield from (Step(f"vectors.{name}", testing(suite, name)) for name in names(suite))
 
 
 def _make_all(

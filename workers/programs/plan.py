@@ -21,7 +21,7 @@ from workers.plan import (
     missing,
     plan_nodes,
     provider_facts,
-    shipped_nodes,
+    wanted_nodes,
 )
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress
@@ -138,7 +138,7 @@ def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, p
         "archive": name,
         "commit": commit,
         "epoch": epoch,
-        "nodes": {part: by_name[part].key for part in shipped_nodes(nodes)},
+        "nodes": {part: by_name[part].key for part in wanted_nodes(nodes)},
         "programs": digest_of_tree([*programs, DATA / "modules.toml", DATA / "sources.toml"], ROOT),
         "provider": asdict(provider),
     }
@@ -164,5 +164,5 @@ def _tell(plan: Plan, progress: Progress) -> None:
     if plan.archive_stored:
         progress.line(f"{plan.archive_name}: from the store, nothing to build")
         return
-    wanted = missing(plan.nodes, shipped_nodes(plan.nodes))
+    wanted = missing(plan.nodes, wanted_nodes(plan.nodes))
     progress.line(f"{len(plan.nodes)} nodes: {len(wanted)} to build ({', '.join(wanted) or 'none'})")
