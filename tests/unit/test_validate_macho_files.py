@@ -161,8 +161,8 @@ def test_the_symbols_of_an_sdk_are_those_of_its_stub_and_of_what_that_reexports(
     write_sdk(tmp_path, "10.15", [])
     found = sdks_below(tmp_path, (11, 0))
     assert [sdk.name for sdk in found] == ["MacOSX11.3.sdk", "MacOSX12.3.sdk"]
-    assert found[0].exports(LIBSYSTEM) == {"_exit", "_malloc"}
-    assert found[1].exports(LIBSYSTEM) == {"_exit", "_malloc", "_newer"}
+    assert found[0].exports(LIBSYSTEM) == frozenset({"_exit", "_malloc"})
+    assert found[1].exports(LIBSYSTEM) == frozenset({"_exit", "_malloc", "_newer"})
     assert found[0].exports("/usr/lib/libnew.dylib") is None
 
 
