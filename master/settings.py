@@ -58,8 +58,8 @@ class Push:
 class WorkerSettings:
     """A worker that may connect. Without a password file one is made in `secrets/` of MINT_HOME.
 
-    targets: what it builds natively. cross: Linux targets of another processor, which it compiles for and whose programs
-    it runs emulated; asked for by name only, and never with PGO, whose training needs the real one.
+    targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated; asked
+    for by name only, and never with PGO, whose training needs the real one.
     """
 
     name: str
