@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,8 @@ from workers.fips.switch import STARTS, Start, try_late, try_start
 from workers.fips.tampering import TAMPERINGS, NotHere, Tampering, tamper
 from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
 from workers.fips.vectors import Suite, names, try_vectors, unpack_suite, why_not
+from workers.machine import emulation_of, machine_of
+from workers.model import load_matrix
 from workers.moved.places import PLACES, Place, try_compiler, try_place
 from workers.progress import Progress
 from workers.reports.base import Measure
@@ -59,6 +61,7 @@ def prove(
         unpacked = top / FRESH
         digest = extract(archive, unpacked, wanted=lambda member: not member.startswith(_NOT_UNPACKED))
         tree, document = find_tree(unpacked), read_document(unpacked)
+        emulator = emulator_for(tree)
         module = read_module(tree)
         facts = plan.provider if plan is not None else document.provider if document is not None else None
 
@@ -81,7 +84,14 @@ def prove(
             skipped += left_out
         progress.at(9, 10, "measuring what loading costs")
         costs = _load_cost(tree, {}), _load_cost(tree, {"PYTHON_FIPS": "1"})
-    return _report(archive, digest, module, facts, (off, on), checks, skipped, costs)
+    return replace(_report(archive, digest, module, facts, (off, on), checks, skipped, costs), emulator=emulator)
+
+
+def emulator_for(tree: Tree) -> str:
+    """What runs the tree's programs where this machine does not itself, in words. Raises Failure when nothing does."""
+    arch = machine_of(tree.python) if tree.python is not None else None
+    foreign = [target for target in load_matrix().targets.values() if target.os == "linux" and target.arch == arch]
+    return emulation_of(foreign[0]) if foreign else ""
 
 
 def _report(

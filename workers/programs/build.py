@@ -77,10 +77,11 @@ def _from_the_store(store: Store, nodes: list[PlannedNode], built: set[str], pro
 def _workshop(plan: Plan, places: Places, store: Store, progress: Progress, jobs: int) -> Workshop:
     tmp = places.state / "tmp"
     tmp.mkdir(exist_ok=True)
+    target = load_matrix().targets[plan.cell.target]
     return Workshop(
         plan=plan,
-        target=load_matrix().targets[plan.cell.target],
-        toolchain=find_toolchain(),
+        target=target,
+        toolchain=find_toolchain(target=target, state=places.state),
         store=store,
         cache=places.cache,
         tmp=tmp,

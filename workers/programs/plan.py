@@ -12,6 +12,7 @@ import click
 from workers.edits import edit_digest_inputs
 from workers.errors import Failure
 from workers.graph import nodes_of
+from workers.machine import emulation_of, native_target
 from workers.model import DATA, ROOT, Cell, load_matrix
 from workers.nodes import NodeSpec, edits_version
 from workers.plan import (
@@ -62,7 +63,8 @@ def command(
     cell = load_matrix().cell(version, target, variant)
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
-    toolchain = find_toolchain()
+    emulator = emulated(cell)
+    toolchain = find_toolchain(target=cell.target, state=places.state)
     specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
     names = sorted({name for spec in specs for name in spec.sources})
     pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
@@ -98,11 +100,31 @@ def command(
         provider=provider,
         pins=list(pins.values()),
         nodes=nodes,
+        emulator=emulator,
     )
     write_report(plan, places.run / "plan.json")
     write_report(PlanReport("pymint/plan-report/1", True, plan, watch.measure()), places.reports / "plan.json")
     _remember(places.state, cell, plan)
     _tell(plan, progress)
+
+
+def emulated(cell: Cell) -> str:
+    """How the cell's programs run here, in words; "" for this machine's own. Raises Failure when they don't.
+
+    A recipe runs what it just built: configure its small questions, CPython its own interpreter. Under emulation the
+    answers are a native build's, so an archive is the same wherever it is built. Training is refused there: the
+    profile would count what the emulator was asked to do in hours, and nobody would ship it.
+    """
+    emulator = emulation_of(cell.target)
+    if emulator and cell.variant.pgo:
+        raise Failure(
+            "plan",
+            f"{cell.variant.name} for {cell.target.triple} is built on that processor only",
+            wanted=f"a worker that is {cell.target.triple} itself",
+            found=f"{native_target() or 'another system'}, with {emulator}",
+            todo="PGO trains the interpreter, for hours under emulation. Build noopt or debug here, or add a worker.",
+        )
+    return emulator
 
 
 def _commit() -> tuple[str, int, bool]:
@@ -161,6 +183,8 @@ def _tell(plan: Plan, progress: Progress) -> None:
         progress.line(
             f"fips-provider: {plan.provider.provider_version}, procedure {plan.provider.procedure}: not CMVP-validated"
         )
+    if plan.emulator:
+        progress.line(f"{plan.cell.target}: cross-compiled; what the build runs of it is emulated by {plan.emulator}")
     if plan.archive_stored:
         progress.line(f"{plan.archive_name}: from the store, nothing to build")
         return

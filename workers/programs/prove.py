@@ -118,6 +118,8 @@ def _tell(report: ProveReport, progress: Progress) -> None:
             progress.line(f"\n{check.id}, FIPS {check.mode}\n  wanted  {check.wanted}\n  found   {check.found}")
     for left_out in report.skipped:
         progress.line(f"not possible here: {left_out.id}: {left_out.why}")
+    if report.emulator:
+        progress.line(f"emulated           by {report.emulator}")
     progress.line(f"provider           {provider_in_words(report)}")
     if report.provider_sha256:
         progress.line(f"                   sha256 {report.provider_sha256}")

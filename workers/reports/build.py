@@ -66,7 +66,10 @@ class ProviderFacts:
 
 @dataclass(frozen=True)
 class Plan:
-    """plan.json: everything that is decided before anything is built."""
+    """plan.json: everything that is decided before anything is built.
+
+    emulator: what runs the target's programs where this machine does not itself, in words; "" for its own.
+    """
 
     schema: Literal["pymint/plan/1"]
     cell: CellName
@@ -81,6 +84,7 @@ class Plan:
     provider: ProviderFacts
     pins: list[ChosenPin]
     nodes: list[PlannedNode]
+    emulator: str = ""
 
 
 @dataclass(frozen=True)

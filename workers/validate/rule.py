@@ -12,6 +12,7 @@ from workers.package.python_json import PythonJson, decode
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
 from workers.validate.policy import Policy, TargetRules
+from workers.validate.tbd import Sdk
 
 S = TypeVar("S")
 
@@ -24,7 +25,7 @@ class Case:
 
     document: PYTHON.json, None when there is none or it can't be read; complaint: why. triple, version (`3.13`) and
     options (`pgo+lto`): from the document, else from the archive's name, else from its binaries, else None.
-    named_triple: what the name alone says.
+    named_triple: what the name alone says. sdks: macOS SDKs to hold symbols against; without any nothing is held.
     """
 
     contents: Contents
@@ -35,6 +36,7 @@ class Case:
     version: str | None = None
     options: str | None = None
     named_triple: str | None = None
+    sdks: tuple[Sdk, ...] = ()
 
     @cached_property
     def modules(self) -> tuple[frozenset[str], frozenset[str]] | None:
@@ -110,7 +112,7 @@ def _of_its_machine(contents: Contents, policy: Policy) -> str | None:
     return next((name for name, target in policy.targets.items() if machines[:1] == [target.machine]), None)
 
 
-def make_case(contents: Contents, policy: Policy) -> Case:
+def make_case(contents: Contents, policy: Policy, sdks: tuple[Sdk, ...] = ()) -> Case:
     """Reads PYTHON.json and the archive's name."""
     found: PythonJson | None = None
     complaint = None
@@ -127,4 +129,4 @@ def make_case(contents: Contents, policy: Policy) -> Case:
     if found is not None:
         triple, minor = found.target_triple, found.python_major_minor_version
         options = found.build_options if isinstance(found.build_options, str) else found.optimizations
-    return Case(contents, policy, found, complaint, triple, minor, options, named)
+    return Case(contents, policy, found, complaint, triple, minor, options, named, sdks)

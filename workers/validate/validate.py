@@ -15,12 +15,14 @@ from workers.validate.places import needles_for
 from workers.validate.policy import Policy, load_policy, policy_for
 from workers.validate.rule import make_case
 from workers.validate.rules.elf import is_provider
+from workers.validate.tbd import Sdk
 
 
 def choose_policy(archive: Path) -> Policy:
-    """The policy of the archive's kind, seen from the names of its members. Raises Failure when it can't be read."""
+    """The policy of the archive's kind, seen from its members' names and its own. Raises Failure when it is damaged."""
     with reading(archive) as tar:
-        return load_policy(policy_for(frozenset(below_python(member.path) for member, _ in tar)))
+        paths = frozenset(below_python(member.path) for member, _ in tar)
+    return load_policy(policy_for(paths, archive.name))
 
 
 def validate(
@@ -28,14 +30,16 @@ def validate(
     policy: Policy,
     own_places: Iterable[Path] = (),
     told: Callable[[int], None] = lambda done: None,
+    sdks: tuple[Sdk, ...] = (),
 ) -> ValidateReport:
     """Judges an archive. own_places: directories of this machine, where it was built here. Raises Failure when damaged.
 
-    told hears how many bytes of the tar were read. The report's measure is left empty: the caller's watch knows better.
+    told hears how many bytes of the tar were read. sdks: macOS SDKs to hold Mach-O files' symbols against.
+    The report's measure is left empty: the caller's watch knows better.
     """
     own = needles_for(own_places)
     contents = read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths), told)
-    results = judge(make_case(contents, policy))
+    results = judge(make_case(contents, policy, sdks))
     return ValidateReport(
         schema="pymint/validate/1",
         ok=holds(results),
