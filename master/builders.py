@@ -12,7 +12,7 @@ from buildbot.process.factory import BuildFactory
 from master.forms import FARM
 from master.record import Keeper
 from master.schedulers import CHOSEN_CELLS
-from master.settings import Settings, WorkerSettings
+from master.settings import Settings, WorkerSettings, builds
 from steps import stages
 from steps.checkout import Checkout
 from steps.fan_out import FanOut
@@ -78,7 +78,7 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
 def cell_builder(cell: Cell, workers: Sequence[WorkerSettings], settings: Settings, places: Places) -> Any:
     return util.BuilderConfig(
         name=cell.builder_name,
-        workernames=[worker.name for worker in workers if cell.target.triple in worker.targets],
+        workernames=[worker.name for worker in workers if builds(worker, cell)],
         factory=cell_factory(settings, places),
         tags=[cell.target.triple, cell.version.minor, cell.variant.slug],
         properties={

@@ -14,6 +14,7 @@ import msgspec
 
 from master.home import Home
 from workers.errors import Failure, unknown_name
+from workers.machine import native_target as native_target
 from workers.model import Cell, Matrix
 
 WORKER_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,39}\Z")
@@ -55,10 +56,15 @@ class Push:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """A worker that may connect. Without a password file one is made in `secrets/` of MINT_HOME."""
+    """A worker that may connect. Without a password file one is made in `secrets/` of MINT_HOME.
+
+    targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated; asked
+    for by name only, and never with PGO, whose training needs the real one.
+    """
 
     name: str
     targets: list[str]
+    cross: list[str] = field(default_factory=list)
     password_file: str | None = None
     max_builds: int = 1
 
@@ -125,15 +131,6 @@ class Settings:
 
 
 LOCAL_WORKER = "local"
-
-
-def native_target(system: str = platform.system(), machine: str = platform.machine()) -> str | None:
-    """The target that this machine builds without a cross compiler, or None where there is none."""
-    return {
-        ("Linux", "x86_64"): "x86_64-unknown-linux-gnu",
-        ("Linux", "aarch64"): "aarch64-unknown-linux-gnu",
-        ("Darwin", "arm64"): "aarch64-apple-darwin",
-    }.get((system, machine))
 
 
 def is_loopback(interface: str) -> bool:
@@ -242,9 +239,22 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
                 path, text, "workers", "name", f"two workers are called {worker.name!r}", todo="Rename one of them."
             )
         seen.add(worker.name)
-        for target in worker.targets:
-            if target not in matrix.targets:
-                raise unknown_name(f"settings: {path}: [[workers]] targets", "target", target, list(matrix.targets))
+        for key, targets in (("targets", worker.targets), ("cross", worker.cross)):
+            for target in targets:
+                if target not in matrix.targets:
+                    raise unknown_name(f"settings: {path}: [[workers]] {key}", "target", target, list(matrix.targets))
+        for target in worker.cross:
+            if matrix.targets[target].os != "linux":
+                raise _wrong(
+                    path,
+                    text,
+                    "workers",
+                    "cross",
+                    f"{target} can't be built on another system",
+                    wanted="Linux targets",
+                    found=target,
+                    todo="Give it a worker of its own system.",
+                )
     if not is_loopback(settings.web.interface) and not settings.login.users:
         raise _wrong(
             path,
@@ -285,10 +295,15 @@ def local_worker(settings: Settings) -> WorkerSettings | None:
     return next((worker for worker in workers_of(settings) if worker.name == LOCAL_WORKER), None)
 
 
+def builds(worker: WorkerSettings, cell: Cell) -> bool:
+    """Whether a worker builds a cell: natively, or without PGO by cross-compiling."""
+    return cell.target.triple in worker.targets or (cell.target.triple in worker.cross and not cell.variant.pgo)
+
+
 def worked_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     """The cells that have a builder: those whose target has a worker."""
-    targets = {target for worker in workers_of(settings) for target in worker.targets}
-    return [cell for cell in matrix.all_cells() if cell.target.triple in targets]
+    workers = workers_of(settings)
+    return [cell for cell in matrix.all_cells() if any(builds(worker, cell) for worker in workers)]
 
 
 def waiting_cells(settings: Settings, matrix: Matrix) -> list[Cell]:

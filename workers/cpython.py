@@ -46,6 +46,10 @@ _ANSWERS = (
     "ac_cv_prog_PYTHON_FOR_REGEN=python3",
 )
 
+# Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
+# them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
+_BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
+
 
 def cpython_nodes(cell: Cell) -> list[NodeSpec]:
     """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
@@ -64,7 +68,7 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         sources=(cell.version.source,),
         needs=(*_library_needs(cell), *(node.name for node in helpers)),
         environment=build_environment(cell),
-        data=FINISH,
+        data=(*FINISH, *shipped_files()),
         edits=cell.version.minor,
     )
     if not cell.variant.pgo:
@@ -151,7 +155,7 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments.append("--with-readline=editline")
+        arguments += ["--with-readline=editline", *_BEYOND_THE_FLOOR]
     if version >= (3, 12):
         arguments.append("MODULE_BUILDTYPE=static")
     if version >= (3, 13):
@@ -182,13 +186,15 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     target = cell.target
     include = f"{DEPS}/include"
     flags = [flag for flag in target.cflags if not (cell.variant.debug and "_FORTIFY_SOURCE" in flag)]
-    # -g1: lines for backtraces; full debug information would triple what the linker and the archive carry.
-    own = "" if cell.variant.debug else "-g1 -fno-semantic-interposition"
+    own = [] if cell.variant.debug else ["-fno-semantic-interposition"]
+    if not cell.variant.lto and not cell.variant.debug:
+        # Lines for backtraces and no more: a third of the bytes. What users run keeps configure's own -g, for gdb.
+        own.append("-g1")
     return {
         "CFLAGS": " ".join(flags),
         "CPPFLAGS": f"-I{include} -I{include}/ncursesw -I{include}/uuid",
         "LDFLAGS": " ".join([*target.ldflags, f"-L{DEPS}/lib"]),
-        "CFLAGS_NODIST": own,
+        "CFLAGS_NODIST": " ".join(own),
         "LDFLAGS_NODIST": "-Wl,--exclude-libs,ALL" if target.os == "linux" else "",
     }
 
@@ -217,6 +223,11 @@ def package_variables(cell: Cell) -> Mapping[str, str]:
 def training_files() -> tuple[str, ...]:
     """The training programs, as paths below cpython-unix."""
     return tuple(sorted(f"training/{path.name}" for path in (DATA / "training").iterdir() if path.is_file()))
+
+
+def shipped_files() -> tuple[str, ...]:
+    """What goes into the archive's standard library as it is, as paths below cpython-unix."""
+    return tuple(sorted(f"ship/{path.relative_to(DATA / 'ship').as_posix()}" for path in (DATA / "ship").rglob("*.py")))
 
 
 def _library_needs(cell: Cell) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -116,6 +117,7 @@ def _reap(child: int) -> int:
 def main() -> None:
     entry = json.loads(sys.argv[1])
     lifeline: int = entry["lifeline"]
+    peak: int = entry["peak"]
     try:
         os.umask(0o022)
         socket.sethostname("pymint")
@@ -130,6 +132,7 @@ def main() -> None:
     if child == 0:
         try:
             os.close(lifeline)
+            os.close(peak)
             # What Python, a daemon or a shell's `&` ignores would be passed on by exec; CPython's training counts it.
             for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 if signal.getsignal(number) == signal.SIG_IGN:
@@ -143,6 +146,7 @@ def main() -> None:
         code = _reap(child)
     except KeyboardInterrupt:  # the terminal's Ctrl-C reaches everything in the foreground, also in here
         code = 128 + signal.SIGINT
+    os.write(peak, b"%d" % resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     os._exit(code)
 
 

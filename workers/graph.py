@@ -12,7 +12,7 @@ from workers.cpython import cpython_nodes
 from workers.debian_root import POLICY_SUITE
 from workers.errors import Failure
 from workers.model import DATA, Cell, Target
-from workers.nodes import NodeSpec, tool_environment
+from workers.nodes import PROOF_NODES, PROVIDER, NodeSpec, tool_environment
 from workers.reports.build import Stage
 
 
@@ -59,15 +59,24 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
             environment={
                 **common,
                 **_filled(row.environment, flags),
-                **(provider if row.stage == "fips-provider" else {}),
+                **_told_of_the_provider(name, provider),
             },
             data=row.data,
         )
         for name, row in here.items()
     ]
     if provider.get("PROCEDURE") == "policy":
-        return [_by_policy(node) if node.stage == "fips-provider" else node for node in nodes]
+        return [_by_policy(node) if node.name == PROVIDER else node for node in nodes]
     return nodes
+
+
+def _told_of_the_provider(name: str, provider: dict[str, str]) -> dict[str, str]:
+    """What the settings of the FIPS provider are to a node: its tests only have to know which algorithms it has."""
+    if name == PROVIDER:
+        return provider
+    if name not in PROOF_NODES or "SLH_DSA" not in provider:
+        return {}
+    return {"SLH_DSA": "yes" if provider.get("PROCEDURE") == "policy" else provider["SLH_DSA"]}
 
 
 def _by_policy(node: NodeSpec) -> NodeSpec:

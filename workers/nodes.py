@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from workers.model import Target
 from workers.reports.build import Stage
 
+PROVIDER = "fips-provider"
+TESTS = "openssl-tests"
+# Built for the proof; no file of theirs is in an archive.
+PROOF_NODES = (TESTS,)
+
 
 @dataclass(frozen=True)
 class NodeSpec:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workers.errors import Failure
 from workers.model import Cell, Flavour
-from workers.nodes import NodeSpec
+from workers.nodes import PROOF_NODES, NodeSpec
 from workers.reports.build import ChosenPin, PlannedFlavour, PlannedNode, ProviderFacts
 
 # The release whose provider is CMVP-validated, and its certificate (FIPS 140-3; issued 2025-03-11, sunset 2030-03-10).
@@ -131,7 +131,13 @@ def missing(nodes: Sequence[PlannedNode], wanted: Iterable[str]) -> list[str]:
 
 def shipped_nodes(nodes: Sequence[PlannedNode]) -> list[str]:
     """The nodes whose objects `package` opens: the CPython itself (last in build order), provider, libraries."""
-    return [*(node.name for node in nodes if node.stage != "cpython"), nodes[-1].name]
+    parts = (node.name for node in nodes if node.stage != "cpython" and node.name not in PROOF_NODES)
+    return [*parts, nodes[-1].name]
+
+
+def wanted_nodes(nodes: Sequence[PlannedNode]) -> list[str]:
+    """The nodes that a build has to have in the end: those that are shipped, and those that the proof needs."""
+    return [*shipped_nodes(nodes), *(node.name for node in nodes if node.name in PROOF_NODES)]
 
 
 def provider_facts(

@@ -42,7 +42,9 @@ _USER = ("--user", "--map-root-user")
 class Ended:
     """How a command in the sandbox ended: its exit code as a shell gives it, and what it cost with all its children.
 
-    wall_s, cpu_s: seconds; max_rss_kib: peak memory of the largest single process, KiB.
+    wall_s, cpu_s: seconds; max_rss_kib: peak memory of the largest single process, KiB. The sandbox's small first
+    process tells it: a process counts as large as the one that it was forked from (`exec` in the kernel keeps the old
+    image's peak), so that whoever starts a sandbox would be the floor of the figure.
     """
 
     exit_code: int
@@ -105,14 +107,15 @@ class _Inside:
     directory: str
     system: Path | None = None
 
-    def entry(self, lifeline: int) -> str:
-        """The argument of `workers.enter_sandbox`."""
+    def entry(self, lifeline: int, peak: int) -> str:
+        """The argument of `workers.enter_sandbox`, with its ends of the two pipes to here."""
         return json.dumps(
             {
                 "root": ROOT,
                 "system": None if self.system is None else str(self.system.resolve()),
                 "mounts": [{"source": str(s.resolve()), "target": t, "writable": w} for s, t, w in self.binds],
                 "lifeline": lifeline,
+                "peak": peak,
                 "directory": self.directory,
                 "command": list(self.command),
                 "environment": dict(self.environment),
@@ -122,15 +125,17 @@ class _Inside:
 
 def _run(flags: Sequence[str], inside: _Inside, stream: BinaryIO, pass_fds: Sequence[int]) -> Ended:
     lifeline, held = os.pipe()
+    read_peak, peak = os.pipe()
     started = time.monotonic()
     process = None
+    entry = inside.entry(lifeline, peak)
     try:
         process = subprocess.Popen(
-            ["unshare", *flags, *_NAMESPACES, sys.executable, "-I", "-S", str(_ENTER), inside.entry(lifeline)],
+            ["unshare", *flags, *_NAMESPACES, sys.executable, "-I", "-S", str(_ENTER), entry],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            pass_fds=(*pass_fds, lifeline),
+            pass_fds=(*pass_fds, lifeline, peak),
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         )
         _, status, usage = os.wait4(process.pid, 0)
@@ -138,15 +143,18 @@ def _run(flags: Sequence[str], inside: _Inside, stream: BinaryIO, pass_fds: Sequ
     finally:
         os.close(lifeline)
         os.close(held)
+        os.close(peak)
         if process is not None and process.returncode is None:
             process.kill()
             process.wait()
+        said = os.read(read_peak, 32)
+        os.close(read_peak)
     code = process.returncode
     return Ended(
         exit_code=code if code >= 0 else 128 - code,
         wall_s=round(time.monotonic() - started, 3),
         cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
-        max_rss_kib=usage.ru_maxrss,
+        max_rss_kib=int(said) if said else usage.ru_maxrss,  # nothing was said: the sandbox was killed
     )
 
 

@@ -14,14 +14,16 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.compiler_rt import fetched_runtime, runtime_names
 from workers.errors import Failure
 from workers.model import Target
 from workers.sandbox import DEPS, TOOLCHAIN
 
 MAJOR = 22
+RUNTIME_PACKAGE = f"libclang-rt-{MAJOR}-dev"
 SYSTEM_LLVM = Path("/usr/lib/llvm-22")
 SYSROOT = f"{DEPS}/sysroot"
 
@@ -30,7 +32,7 @@ DEBIAN_PACKAGES = (
     f"clang-{MAJOR}",
     f"lld-{MAJOR}",
     f"llvm-{MAJOR}",
-    f"libclang-rt-{MAJOR}-dev",
+    RUNTIME_PACKAGE,
     "util-linux",
     "make",
     "perl",
@@ -60,12 +62,22 @@ _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _COVERED = ("/mnt", "/tmp")  # in a sandbox these show something else
 
 
+# For another processor than the machine's clang looks for its parts here, where its own headers are too.
+_RESOURCES = "resource"
+_ELSEWHERE = f"-resource-dir={TOOLCHAIN}/{_RESOURCES}\n"
+
+
 @dataclass(frozen=True)
 class Toolchain:
-    """An LLVM on this machine. identity: what of it can change an object's bytes, by name: versions, sha256 digests."""
+    """An LLVM on this machine. identity: what of it can change an object's bytes, by name: versions, sha256 digests.
+
+    headers, runtime: clang's own headers, and compiler-rt's files for another processor, where those lie elsewhere.
+    """
 
     prefix: Path
     identity: Mapping[str, str]
+    headers: Path | None = None
+    runtime: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def bin(self) -> Path:
@@ -77,8 +89,13 @@ class Toolchain:
         return f"{TOOLCHAIN}/bin:{self.bin}:{_SYSTEM_PATH}"
 
 
-def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
+def find_toolchain(
+    environment: Mapping[str, str] = os.environ, *, target: Target | None = None, state: Path | None = None
+) -> Toolchain:
     """The LLVM that `PYMINT_LLVM` names (a prefix: the directory above bin), else the distribution's.
+
+    target: what is built; this machine's own kind if not given. state: the worker's, where compiler-rt for another
+    processor is kept once it was fetched.
 
     Raises Failure when it, one of its parts, or one of the other programs is missing, or when it is another release.
     """
@@ -104,12 +121,16 @@ def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
     for tool, package in HOST_TOOLS.items():
         if shutil.which(tool, path=_SYSTEM_PATH) is None:
             raise _missing(tool, f"{tool} (Debian's package {package})")
-    parts = {**_parts(prefix), **_runtime(clang, platform.machine())}
+    resources = Path(_answer(clang, "-print-resource-dir"))
+    arch = target.arch if target is not None else platform.machine()
+    runtime, elsewhere = _runtime(resources / "lib" / "linux", arch, state)
+    parts = {**_parts(prefix), **runtime}
     with ThreadPoolExecutor() as pool:
         digests = dict(zip(parts, pool.map(_digest, parts.values()), strict=True))
-    wrappers = hashlib.sha256("\n".join([_config("TARGET", "GLIBC"), _wrapper(Path("LLVM"))]).encode()).hexdigest()
+    texts = [_config("TARGET", "GLIBC"), _wrapper(Path("LLVM")), *([_ELSEWHERE] if elsewhere else [])]
+    wrappers = hashlib.sha256("\n".join(texts).encode()).hexdigest()
     identity = {"version": version, "wrappers": wrappers, **digests}
-    return Toolchain(prefix, dict(sorted(identity.items())))
+    return Toolchain(prefix, dict(sorted(identity.items())), resources / "include", runtime if elsewhere else {})
 
 
 def find_tool(name: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -136,7 +157,11 @@ def prepare(directory: Path, target: Target, toolchain: Toolchain) -> None:
         )
     programs = directory / "bin"
     programs.mkdir(parents=True, exist_ok=True)
-    (directory / "target.cfg").write_text(_config(target.triple, target.glibc))
+    (directory / "target.cfg").write_text(
+        _config(target.triple, target.glibc) + (_ELSEWHERE if toolchain.runtime else "")
+    )
+    if toolchain.runtime and toolchain.headers is not None:
+        _lay_out(directory / _RESOURCES, toolchain.headers, toolchain.runtime)
     for name, others in _COMPILERS.items():
         for program in (name, *others):
             (programs / program).write_text(_wrapper(toolchain.bin / name))
@@ -180,16 +205,37 @@ def _parts(prefix: Path) -> dict[str, Path]:
     return {**programs, **libraries}
 
 
-def _runtime(clang: Path, arch: str) -> dict[str, Path]:
-    """compiler-rt's parts that are linked into what is built. Raises Failure when one is missing."""
-    answer = subprocess.run([clang, "-print-resource-dir"], capture_output=True, text=True, check=False).stdout.strip()
-    names = [f"libclang_rt.{part}-{arch}.a" for part in ("builtins", "profile")]
-    names += [f"clang_rt.{part}-{arch}.o" for part in ("crtbegin", "crtend")]
-    found = {name: Path(answer, "lib", "linux", name) for name in names}
+def _runtime(place: Path, arch: str, state: Path | None) -> tuple[dict[str, Path], bool]:
+    """compiler-rt's parts that are linked into what is built, and whether they lie where clang does not look by itself.
+
+    Raises Failure when one is missing.
+    """
+    names = runtime_names(arch)
+    elsewhere = arch != platform.machine() and not all((place / name).is_file() for name in names)
+    if elsewhere and state is not None:
+        place = fetched_runtime(arch, RUNTIME_PACKAGE, state)
+    found = {name: place / name for name in names}
     for name, path in found.items():
         if not path.is_file():
             raise _missing(name, f"compiler-rt's {name} in {path.parent}")
-    return found
+    return found, elsewhere
+
+
+def _lay_out(directory: Path, headers: Path, runtime: Mapping[str, Path]) -> None:
+    """What clang calls its resource directory: its own headers and the other processor's compiler-rt.
+
+    Copies, since a recipe does not see every place of the machine.
+    """
+    place = directory / "lib" / "linux"
+    place.mkdir(parents=True, exist_ok=True)
+    for name, path in runtime.items():
+        shutil.copyfile(path, place / name)
+    (directory / "include").unlink(missing_ok=True)
+    (directory / "include").symlink_to(headers)
+
+
+def _answer(program: Path, question: str) -> str:
+    return subprocess.run([program, question], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _digest(path: Path) -> str:

@@ -20,11 +20,21 @@ _TOOLS = {"clang": "cc", "clang++": "c++", "llvm-ar": "ar", "llvm-ranlib": "ranl
 _NAMES = "|".join(re.escape(name) for name in sorted(_TOOLS, reverse=True))
 _TOOL = re.compile(rf"(?<![\w./-])(?:{_NAMES})(?![\w+.-])")
 
+# The prefix where it stands as a path of its own or begins one.
+_PREFIX = re.compile(r"(?<![\w.])/install(?![\w-])")
+
 # A shell reads the second line and ends there; Python reads it as a string.
 _SHEBANG = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/{python}" "$0" "$@"
 ' '''
 """
+
+# Where the Makefile lies, without the three directories that lead to it. GNU make takes a path with spaces for several;
+# there is no way to build with such a Makefile anyhow.
+_MAKEFILE_PREFIX = "$(abspath $(dir $(realpath $(lastword $(MAKEFILE_LIST))))/../../..)"
+
+# What a build writes, in which the prefix can stand; other files speak of other people's /install.
+_GENERATED = ("lib/python3*/*.json", "lib/python3*/_sysconfig*", "lib/python3*/config-*/*", "lib/pkgconfig/*", "bin/*")
 
 # What makes sysconfig tell the truth after a move.
 _SYSCONFIG_TAIL = """
@@ -65,8 +75,18 @@ def sysconfig_data(variables: dict[str, object]) -> str:
     return f"{head}\nbuild_time_vars = {literal}\n{_SYSCONFIG_TAIL}"
 
 
+def sysconfig_variables(text: str, build: str) -> str:
+    """`_sysconfig_vars_*.json` (3.14 on) can compute nothing: its prefix stands as in sysconfig's own schemes."""
+    cleaned = {k: without_build(v, build) if isinstance(v, str) else v for k, v in json.loads(text).items()}
+    moved = {k: _PREFIX.sub("{installed_base}", v) if isinstance(v, str) else v for k, v in cleaned.items()}
+    return json.dumps(moved, indent=2, sort_keys=True) + "\n"
+
+
 def relocatable_details(text: str, directory: Path, install: Path) -> str:
-    """build-details.json (PEP 739, from 3.14 on) with each path of the installation relative to the file."""
+    """build-details.json with relative paths: base_prefix from the file's directory, all others from base_prefix.
+
+    PEP 739, from 3.14 on.
+    """
 
     def moved(value: object) -> object:
         if isinstance(value, dict):
@@ -74,16 +94,27 @@ def relocatable_details(text: str, directory: Path, install: Path) -> str:
         if isinstance(value, list):
             return [moved(entry) for entry in value]
         if isinstance(value, str) and (value == PREFIX or value.startswith(PREFIX + "/")):
-            return os.path.relpath(str(install) + value[len(PREFIX) :], directory)
+            return "." + value[len(PREFIX) :]
         return value
 
-    return json.dumps(moved(json.loads(text)), indent=2) + "\n"
+    details = {key: moved(value) for key, value in json.loads(text).items()}
+    details["base_prefix"] = os.path.relpath(install, directory)
+    return json.dumps(details, indent=2) + "\n"
+
+
+def relocatable_makefile(text: str) -> str:
+    """The Makefile, whose `prefix` is found when it is read, and whose other lines name the prefix by that."""
+    return _PREFIX.sub("$(prefix)", re.sub(r"(?m)^prefix=\s*/install$", f"prefix=\t{_MAKEFILE_PREFIX}", text))
 
 
 def write(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
     if not os.access(path, os.W_OK):
         path.chmod(path.stat().st_mode | 0o200)
-    path.write_text(text, encoding="utf-8", newline="")
+    path.write_bytes(data)
 
 
 def rewrite_configuration(install: Path, build: str) -> None:
@@ -92,6 +123,8 @@ def rewrite_configuration(install: Path, build: str) -> None:
         variables = runpy.run_path(str(path))["build_time_vars"]
         cleaned = {k: without_build(v, build) if isinstance(v, str) else v for k, v in variables.items()}
         write(path, sysconfig_data(cleaned))
+    for path in install.glob("lib/python3*/_sysconfig_vars_*.json"):
+        write(path, sysconfig_variables(path.read_text(encoding="utf-8"), build))
     texts = [
         path
         for pattern in ("lib/python3*/config-*/*", "bin/python3*-config", "lib/pkgconfig/*.pc")
@@ -103,8 +136,8 @@ def rewrite_configuration(install: Path, build: str) -> None:
         cleaned_text = without_build(text, build)
         if path.suffix == ".pc":
             cleaned_text = re.sub(r"(?m)^prefix=/install$", "prefix=${pcfiledir}/../..", cleaned_text)
-        if cleaned_text.startswith(f"#!{PREFIX}/bin/"):
-            cleaned_text = cleaned_text.replace(f"#!{PREFIX}/bin/", "#!/usr/bin/env ", 1)
+        if path.name == "Makefile":
+            cleaned_text = relocatable_makefile(cleaned_text)
         if cleaned_text != text:
             write(path, cleaned_text)
     for path in install.glob("lib/python3*/build-details.json"):
@@ -112,20 +145,25 @@ def rewrite_configuration(install: Path, build: str) -> None:
 
 
 def rewrite_shebangs(install: Path) -> None:
-    """Scripts that start this installation's interpreter find it beside themselves."""
-    for path in sorted(install.glob("bin/*")):
+    """Scripts that start this installation's interpreter find it from where they lie."""
+    for path in sorted((*install.glob("bin/*"), *install.glob("lib/python3*/config-*/*.py"))):
         if path.is_symlink() or not path.is_file():
             continue
         data = path.read_bytes()
         match = re.match(rb"#!\s*/install/bin/(python[\w.]+)\s*\n", data)
         if match:
-            shebang = _SHEBANG.format(python=match[1].decode()).encode()
-            path.write_bytes(shebang + data[match.end() :])
+            python = os.path.relpath(install / "bin" / match[1].decode(), path.parent)
+            write_bytes(path, _SHEBANG.format(python=python).encode() + data[match.end() :])
+
+
+# Files that name the prefix on purpose: the literal in them is for installers that rewrite it, and corrects itself.
+_CORRECT_THEMSELVES = ("_sysconfigdata_",)
 
 
 def left_behind(install: Path, build: str) -> list[str]:
-    """Text files in which a path of the build is left, and files that start an interpreter that won't be there."""
+    """Text files in which a path of the build is left, and those of a build in which the prefix is."""
     problems = []
+    generated = {path for pattern in _GENERATED for path in install.glob(pattern)}
     for path in sorted(install.rglob("*")):
         if path.is_symlink() or not path.is_file():
             continue
@@ -133,9 +171,13 @@ def left_behind(install: Path, build: str) -> list[str]:
         name = str(path.relative_to(install))
         if data.startswith((b"#!/install", b"#!" + build.encode())):
             problems.append(f"{name}: starts with {data.splitlines()[0].decode(errors='replace')}")
-        if b"\0" not in data[:4096] and build.encode() in data:
-            line = next(line for line in data.splitlines() if build.encode() in line)
-            problems.append(f"{name}: {line.decode(errors='replace').strip()[:200]}")
+        if b"\0" in data[:4096]:
+            continue
+        written = path in generated and not path.name.startswith(_CORRECT_THEMSELVES)
+        for line in data.decode("utf-8", "replace").splitlines():
+            if build in line or (written and _PREFIX.search(line)):
+                problems.append(f"{name}: {line.strip()[:200]}")
+                break
     return problems
 
 

@@ -19,6 +19,7 @@ name=python$PYTHON_VERSION
 case $PYTHON_ABI in *t*) library=$install/lib/${name}t ;; *) library=$install/lib/$name ;; esac
 config=config-$PYTHON_VERSION$PYTHON_ABI-$MULTIARCH
 
+cp -R "$DATA/ship/fips_setup" "$library/fips_setup"
 find "$install" -name __pycache__ -prune -exec rm -r {} +
 mkdir -p "$library/lib-dynload"
 touch "$library/lib-dynload/.empty"

@@ -14,6 +14,7 @@ import importlib.util
 import os
 import random
 import sys
+import time
 import unittest
 from collections.abc import Callable
 from pathlib import Path
@@ -68,12 +69,22 @@ def tests() -> list[str]:
     return [f"test.{name}" for name in TESTS if importlib.util.find_spec(f"test.{name}") is not None]
 
 
+def stop_the_clock() -> None:
+    """Answers every question for the time with the same second: logging formats it, and unittest measures with it.
+
+    Before anything is imported that keeps a clock of its own, as `threading` does.
+    """
+    second = 1_700_000_000
+    for name in ("time", "monotonic", "perf_counter", "process_time"):
+        setattr(time, name, lambda: float(second))
+        setattr(time, f"{name}_ns", lambda: second * 10**9)
+
+
 def skip_what_differs() -> None:
     """Makes what could differ from run to run skip the test that asks for it."""
     import socket
     import subprocess
     import threading
-    import time
 
     def skip(*args: Any, **kwargs: Any) -> Any:
         raise unittest.SkipTest("differs from run to run")
@@ -111,6 +122,7 @@ def run_test(name: str) -> str:
 
 
 def main() -> None:
+    stop_the_clock()
     import_only = "--import-only" in sys.argv
     selected = kernels()
     from test import support

@@ -1,7 +1,11 @@
-"""The promise of the README, kept: a fresh clone, an empty state, an empty cache, one command, an archive."""
+"""The promise of the README, kept: a fresh clone, an empty state, an empty cache, one command, an archive.
+
+And what people do next: push to `main`, and force a build from the page, watched in a browser.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,14 +17,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from master.cli.processes import marked
-from tests.integration.farm import free_port
+from tests.browser.chromium import PROGRAMS, started
+from tests.browser.page import Page
+from tests.integration.farm import cell_name, free_port, git, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = ["--python", "3.13", "--variant", "noopt"]
+BUILDER = cell_name("3.13", "noopt")
 BUILD_LIMIT_S = 45 * 60
+ARCHIVE_LIMIT_S = 20 * 60  # packing, judging and compressing anew; the nodes are stored
 AGAIN_LIMIT_S = 30.0
 
 pytestmark = [pytest.mark.real, pytest.mark.ci, pytest.mark.skipif(sys.platform != "linux", reason="builds on Linux")]
@@ -32,6 +41,7 @@ class Clone:
 
     checkout: Path
     environment: dict[str, str]
+    url: str
     archive: Path | None = None
     said: list[str] = field(default_factory=list)
 
@@ -64,10 +74,13 @@ def clone() -> Iterator[Clone]:
     subprocess.run(["git", "-C", str(checkout), "checkout", "--quiet", "-B", "main"], check=True)
     home = scratch / "home"
     home.mkdir()
-    (home / "settings.toml").write_text(f"[web]\nport = {free_port()}\n[protocol]\nport = {free_port()}\n")
+    port = free_port()
+    (home / "settings.toml").write_text(
+        f"[web]\nport = {port}\n[protocol]\nport = {free_port()}\n[push]\ncells = ['{BUILDER}']\n"
+    )
     places = {"MINT_HOME": str(home), "MINT_CACHE": str(scratch / "cache")}
     try:
-        yield Clone(checkout, {**os.environ, **places, "PYTHONUNBUFFERED": "1"})
+        yield Clone(checkout, {**os.environ, **places, "PYTHONUNBUFFERED": "1"}, f"http://127.0.0.1:{port}/")
     finally:
         subprocess.run(["./mint", "down"], cwd=checkout, env={**os.environ, **places}, check=False)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -96,6 +109,46 @@ def test_the_same_cell_again_takes_seconds(clone: Clone, capsys: pytest.CaptureF
     began = time.monotonic()
     assert clone.mint("build", *CELL, capture=capsys) == 0
     assert time.monotonic() - began < AGAIN_LIMIT_S
+
+
+@pytest.fixture(scope="module")
+def page(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)} (Debian: apt-get install chromium chromium-driver)")
+    with started(tmp_path_factory.mktemp("profile"), clone.checkout.parent) as browser:
+        yield Page(browser, clone.url)
+
+
+def test_a_push_to_main_makes_an_archive_before_the_eyes_of_who_watches(clone: Clone, page: Page) -> None:
+    assert clone.archive is not None, "there is no archive: see the first test"
+    page.open("#/changes")
+    git(clone.checkout, "commit", "--quiet", "--allow-empty", "-m", "pushed for all to see")
+    head = git(clone.checkout, "rev-parse", "HEAD")
+    page.shows("pushed for all to see")
+
+    def build() -> tuple[int, int] | None:
+        answer = httpx.get(f"{clone.url}api/v2/builds?property=got_revision&order=-buildid&limit=5").json()
+        rows = [row for row in answer["builds"] if row["properties"].get("got_revision", [""])[0] == head]
+        return (rows[0]["builderid"], rows[0]["number"]) if rows else None
+
+    builder, number = until("the push has a build", build)
+    page.open(f"#/builders/{builder}/builds/{number}")
+    page.shows(BUILDER, "SUCCESS", ".tar.zst", "not CMVP-validated", seconds=ARCHIVE_LIMIT_S)
+
+
+def test_a_build_forced_from_the_page_leaves_an_archive_to_download(clone: Clone, page: Page) -> None:
+    assert clone.archive is not None, "there is no archive: see the first test"
+    page.open_form(BUILDER)
+    page.start_with(git(clone.checkout, "rev-parse", "HEAD"))
+    page.shows("SUCCESS", ".tar.zst", seconds=ARCHIVE_LIMIT_S)
+    link = page.element("a", ".tar.zst")
+    address, name = str(link.get_attribute("href")), link.text
+    link.click()
+    archive = until("the archive is downloaded", lambda: next(iter(clone.checkout.parent.glob(name)), None))
+    builder, number = address.split("/archives/")[1].split("/")[:2]
+    found = httpx.get(f"{clone.url}api/v2/builders/{builder}/builds/{number}/properties").json()["properties"][0]
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == found["archive_sha256"][0]
 
 
 def test_down_leaves_no_process_behind(clone: Clone, capsys: pytest.CaptureFixture[str]) -> None:

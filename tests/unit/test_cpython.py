@@ -130,6 +130,11 @@ def test_what_only_this_build_needs_stays_out_of_sysconfig() -> None:
     assert "-fno-semantic-interposition" not in flags["CFLAGS"]
 
 
+def test_what_users_run_keeps_the_debug_information_that_gdb_needs() -> None:
+    assert "-g1" not in compiler_flags(cell())["CFLAGS_NODIST"]
+    assert "-g1" in compiler_flags(cell(variant="noopt"))["CFLAGS_NODIST"]
+
+
 def test_configure_asks_pkg_config_about_no_library_that_is_linked() -> None:
     variables = package_variables(cell("3.14"))
 

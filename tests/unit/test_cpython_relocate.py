@@ -91,4 +91,31 @@ def test_build_details_name_paths_from_where_they_lie(relocate: ModuleType) -> N
 
     moved = json.loads(relocate.relocatable_details(text, Path("/x/lib/python3.14"), Path("/x")))
 
-    assert moved == {"base_prefix": "../..", "libpython": {"dynamic": "../libpython3.14.so.1.0"}, "n": 1}
+    # PEP 739: the others are relative to base_prefix.
+    assert moved == {"base_prefix": "../..", "libpython": {"dynamic": "./lib/libpython3.14.so.1.0"}, "n": 1}
+
+
+def test_the_makefile_names_the_prefix_from_where_it_lies(relocate: ModuleType, tmp_path: Path) -> None:
+    text = "prefix=\t\t/install\nLIBDIR=$(prefix)/lib\nCONFIG_ARGS= '--prefix=/install'\n"
+
+    moved = relocate.relocatable_makefile(text)
+
+    assert "/install" not in moved
+    assert "CONFIG_ARGS= '--prefix=$(prefix)'" in moved
+
+
+def test_the_json_of_sysconfig_names_the_prefix_as_schemes_do(relocate: ModuleType) -> None:
+    text = json.dumps({"LIBDIR": "/install/lib", "CC": "clang", "N": 1})
+
+    assert json.loads(relocate.sysconfig_variables(text, "/mnt/pymint")) == {
+        "LIBDIR": "{installed_base}/lib",
+        "CC": "cc",
+        "N": 1,
+    }
+
+
+def test_the_prefix_that_is_left_in_a_generated_file_is_named(relocate: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tool").write_text("#!/bin/sh\nprefix=/install\n")
+
+    assert relocate.left_behind(tmp_path, "/mnt/pymint") == ["bin/tool: prefix=/install"]

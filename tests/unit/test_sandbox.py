@@ -156,6 +156,11 @@ def test_the_cost_of_what_a_command_starts_is_counted(place: Place) -> None:
     assert large.max_rss_kib > small.max_rss_kib + 150_000
 
 
+def test_the_memory_of_who_starts_a_sandbox_is_not_counted(place: Place) -> None:
+    ballast = b"x" * 150_000_000
+    assert place.run("true").max_rss_kib * 1024 < len(ballast)
+
+
 def test_a_command_killed_by_a_signal_fails_as_in_a_shell(place: Place) -> None:
     assert place.run("kill -TERM $$").exit_code == 128 + signal.SIGTERM
 

@@ -21,7 +21,7 @@ from tests.unit.sources_server import Heard, Served, Server, pin, serving, sha
 from workers.reports.build import ChosenPin
 from workers.sources import distribution as module
 from workers.sources.choose import choose
-from workers.sources.distribution import Distribution, Index, configuration, problems_of
+from workers.sources.distribution import Distribution, Index, configuration, pool_path, problems_of
 from workers.sources.fetch import fetch
 from workers.sources.meter import Meter
 from workers.sources.outcome import Missed, Wrong
@@ -267,6 +267,46 @@ def test_lists_of_some_age_are_fetched_again_for_a_file_that_they_have_not_got(
 def test_a_file_that_no_list_has_is_missed(repository: Repository, tmp_path: Path) -> None:
     with pytest.raises(Missed, match="no suite of the distribution lists it"):
         repository.distribution(tmp_path / "state").listed(hello(b"other").files[0])
+
+
+def unlisted(repository: Repository, signer: Path) -> None:
+    """The suite has moved on to another package; the pool still has the old one."""
+    sources = b"Package: hello-again\nVersion: 1\nDirectory: pool/main/h/hello-again\n"
+    repository.site.files["debian/dists/trixie/main/source/Sources"] = Served(sources)
+    repository.site.files["debian/dists/trixie/InRelease"] = Served(_signed_release(signer, sources))
+
+
+def test_a_file_that_no_list_names_any_more_still_comes_from_the_pool(
+    repository: Repository, signer: Path, tmp_path: Path
+) -> None:
+    unlisted(repository, signer)
+    client = repository.distribution(tmp_path / "state")
+    path, origin = client.download(hello().files[0], tmp_path, Meter(Heard(), 0))
+    assert path.read_bytes() == TARBALL
+    assert origin == "the distribution's hello 2.10-3 in the pool"
+
+
+def test_what_no_list_names_and_no_pool_has_is_missed_and_asked_for_once(
+    repository: Repository, signer: Path, tmp_path: Path
+) -> None:
+    unlisted(repository, signer)
+    place = "debian/pool/main/h/hello/hello_2.10.orig.tar.gz"
+    del repository.site.files[place]
+    for _ in range(2):
+        with pytest.raises(Missed, match="no suite of the distribution lists it"):
+            repository.distribution(tmp_path / "state").download(hello().files[0], tmp_path, Meter(Heard(), 0))
+    assert len(repository.site.gets(place)) == 1
+
+
+def test_a_pool_with_other_bytes_than_pinned_is_refused(repository: Repository, signer: Path, tmp_path: Path) -> None:
+    unlisted(repository, signer)
+    with pytest.raises(Wrong):
+        repository.distribution(tmp_path / "state").download(hello(b"other").files[0], tmp_path, Meter(Heard(), 0))
+
+
+def test_libraries_have_shelves_of_their_own_in_the_pool() -> None:
+    assert pool_path("libedit", "libedit_3.1.orig.tar.gz") == "pool/main/libe/libedit/libedit_3.1.orig.tar.gz"
+    assert pool_path("zlib", "zlib_1.orig.tar.gz") == "pool/main/z/zlib/zlib_1.orig.tar.gz"
 
 
 def test_a_suite_that_the_mirror_has_not_got_is_told_and_does_not_hinder(

@@ -17,7 +17,7 @@ GROUPS = ("flavour", "bytecode", "debug")
 
 
 def broken(contents: Contents) -> set[str]:
-    results = judge(make_case(contents, load_policy("pymint"), FAMILY))
+    results = judge(make_case(contents, load_policy("pymint"), family=FAMILY))
     return {result.id for result in results if result.findings and result.id.partition(".")[0] in GROUPS}
 
 

@@ -116,7 +116,7 @@ def a_python_path_is_empty(sample: Sample) -> None:
     sample.document["python_paths"]["include"] = "install/include/python3.13"
 
 
-@trips("archive.static-is-static")
+@trips("archive.static-is-static", "archive.libpython", "archive.name")
 def a_static_build_has_libraries(sample: Sample) -> None:
     sample.document["build_options"] = "noopt+static"
 
@@ -218,6 +218,17 @@ def the_platform_tag_is_wrong(sample: Sample) -> None:
 @trips("python-json.abiflags")
 def a_debug_build_has_no_d(sample: Sample) -> None:
     sample.document["build_options"] = "debug"
+    sample.name = sample.name.replace("-noopt-", "-debug-")
+
+
+@trips("archive.name")
+def the_name_is_another_releases(sample: Sample) -> None:
+    sample.name = sample.name.replace("3.13.5", "3.13.6")
+
+
+@trips("archive.name")
+def the_name_is_another_variants(sample: Sample) -> None:
+    sample.name = sample.name.replace("-noopt-", "-freethreaded+pgo+lto-")
 
 
 @trips("python-json.banned-extensions", "python-json.extensions")
@@ -283,6 +294,11 @@ def a_home_directory_stands_in_a_generated_file(sample: Sample) -> None:
 @trips("text.shebangs")
 def a_script_names_its_builders_interpreter(sample: Sample) -> None:
     sample.put("install/lib/python3.13/tool.py", "#!/install/bin/python3.13\n")
+
+
+@trips("text.shebangs")
+def a_zipped_program_names_its_builders_interpreter(sample: Sample) -> None:
+    sample.put("install/lib/python3.13/tool.pyz", b"#!/install/bin/python3.13\nPK\x03\x04\0\0")
 
 
 @trips("text.shebangs")

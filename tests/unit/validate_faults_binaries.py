@@ -70,6 +70,11 @@ def libpython_does_not_export_python(sample: Sample) -> None:
     sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON.replace("void PyList_New", "static void PyList_New")))
 
 
+@trips("archive.libpython", "elf.libpython-exports")
+def libpython_exports_nothing(sample: Sample) -> None:
+    sample.put(LIBRARY, sample.compiler.shared("static void nothing(void){}"))
+
+
 @trips("elf.stack")
 def the_stack_is_executable(sample: Sample) -> None:
     hard = ("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,execstack")

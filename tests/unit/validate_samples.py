@@ -59,6 +59,7 @@ class Compiler:
         self._stub("libc.so.6", _LIBC, "-Wl,--version-script=libc.map")
         self._stub("libfoo.so.1", "void foo(void){}")
         self._stub("libm.so.6", "void m(void){}")
+        self._stub("libgcc_s.so.1", "void unwind(void){}")
 
     def _stub(self, soname: str, source: str, *flags: str) -> None:
         self._run(source, soname, "-shared", f"-Wl,-soname,{soname}", *flags)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +20,9 @@ from workers.reports.checks import Check, Skipped
 
 # Last on the path: nothing of ours stands before the archive's own library.
 _ASK = "import sys; sys.path.append(sys.argv[1]); from workers.fips.probes.ask import answer_all; answer_all()"
+
+# multiprocessing adds `/pymp-xxxxxxxx/listener-xxxxxxxx`.
+_SOCKET_ROOM = 107 - 32
 
 Mode = Literal["off", "on"]
 
@@ -50,8 +57,9 @@ def ask(tree: Tree, scratch: Path, mode: Mode) -> Inside:
     """Runs the probes in the archive's interpreter, with FIPS asked for by PYTHON_FIPS or not at all."""
     if tree.python is None:
         return Inside({}, "the archive has no bin/python3.N")
-    environment = {"TMPDIR": str(scratch)} | ({"PYTHON_FIPS": "1"} if mode == "on" else {})
-    ran = run(tree.python, ["-B", "-c", _ASK, str(ROOT)], environment)
+    with _short(scratch) as temporary:
+        environment = {"TMPDIR": temporary} | ({"PYTHON_FIPS": "1"} if mode == "on" else {})
+        ran = run(tree.python, ["-B", "-c", _ASK, str(ROOT)], environment)
     answers: dict[str, Answer] = {}
     for line in ran.out.splitlines():
         try:
@@ -60,6 +68,16 @@ def ask(tree: Tree, scratch: Path, mode: Mode) -> Inside:
         except (ValueError, KeyError, TypeError):
             continue
     return Inside(answers, None if ran.code == 0 else f"exit code {ran.code}: {ran.last}")
+
+
+@contextmanager
+def _short(scratch: Path) -> Iterator[str]:
+    """A folder for temporary files whose path leaves room for a socket's name, which may have 107 bytes in all."""
+    if len(os.fsencode(scratch)) <= _SOCKET_ROOM:
+        yield str(scratch)
+        return
+    with tempfile.TemporaryDirectory(prefix="prove-") as elsewhere:
+        yield elsewhere
 
 
 def judge(inside: Inside, module: Module, mode: Mode) -> tuple[list[Check], list[Skipped]]:

@@ -17,8 +17,11 @@ _TITLES = {
     "files": "Files",
     "claims": "What the archive says of its module",
     "inside": "Inside the interpreter",
+    "moved": "At a moved path",
     "start": "Ways to start it",
+    "setup": "fips_setup",
     "tamper": "Tampering",
+    "vectors": "OpenSSL's own tests of the module",
 }
 
 

@@ -9,16 +9,21 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from workers.fips.claims import Module, claims, read_module, running
 from workers.fips.inside import Inside, ask, judge
 from workers.fips.running import run
+from workers.fips.setup import USES, Use, try_use
 from workers.fips.switch import STARTS, Start, try_late, try_start
 from workers.fips.tampering import TAMPERINGS, NotHere, Tampering, tamper
 from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
+from workers.fips.vectors import Suite, names, try_vectors, unpack_suite, why_not
+from workers.machine import emulation_of, machine_of
+from workers.model import load_matrix
+from workers.moved.places import PLACES, Place, try_compiler, try_place
 from workers.progress import Progress
 from workers.reports.base import Measure
 from workers.reports.build import Plan, ProviderFacts
@@ -30,6 +35,8 @@ FRESH = "a fresh pläce"
 # Parts of a full archive that nothing here runs: objects, static libraries, licences.
 _NOT_UNPACKED = ("python/build/", "python/licenses/")
 _LOADS = 5
+# Of the groups whose checks are not made with FIPS on.
+_MODES: dict[str, Literal["off", "on", "tamper"]] = {"moved": "off", "tamperings": "tamper"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,13 @@ class Step:
     make: Callable[[Path], Check]
 
 
-def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None) -> ProveReport:
+def prove(
+    archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None, suites: Sequence[Path] = ()
+) -> ProveReport:
     """Proves an archive. A check that does not hold is in the report, it is no exception.
 
     scratch: a folder that is made, and removed in the end, on a file system with room for the unpacked archive.
+    suites: objects of the node openssl-tests; taken is the first that is of the module's release and machine.
     Raises Failure when the archive can't be read to its end.
     """
     with _fresh(scratch) as top:
@@ -51,6 +61,7 @@ def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = 
         unpacked = top / FRESH
         digest = extract(archive, unpacked, wanted=lambda member: not member.startswith(_NOT_UNPACKED))
         tree, document = find_tree(unpacked), read_document(unpacked)
+        emulator = emulator_for(tree)
         module = read_module(tree)
         facts = plan.provider if plan is not None else document.provider if document is not None else None
 
@@ -60,15 +71,27 @@ def prove(archive: Path, scratch: Path, progress: Progress, plan: Plan | None = 
         skipped: list[Skipped] = []
         _tell(progress, "files and claims", checks, skipped)
         judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
-        for first, name, steps in ((2, "starts", _starts(tree)), (5, "tamperings", _tamperings(tree))):
-            judged.append((name, _make_all(list(steps), top, progress, first, name)))
+        suite = _suite(tree, suites, top)
+        groups = {
+            "moved": _moved(tree), "starts": _starts(tree), "fips_setup": _uses(tree),
+            "tamperings": _tamperings(tree), "OpenSSL's tests": _vectors(tree, suite),
+        }  # fmt: skip
+        for number, (name, steps) in enumerate(groups.items(), 1):
+            judged.append((name, _make_all(list(steps), top, progress, 2 * number, name)))
         for name, (made, left_out) in judged:
             _tell(progress, name, made, left_out)
             checks += made
             skipped += left_out
         progress.at(9, 10, "measuring what loading costs")
         costs = _load_cost(tree, {}), _load_cost(tree, {"PYTHON_FIPS": "1"})
-    return _report(archive, digest, module, facts, (off, on), checks, skipped, costs)
+    return replace(_report(archive, digest, module, facts, (off, on), checks, skipped, costs), emulator=emulator)
+
+
+def emulator_for(tree: Tree) -> str:
+    """What runs the tree's programs where this machine does not itself, in words. Raises Failure when nothing does."""
+    arch = machine_of(tree.python) if tree.python is not None else None
+    foreign = [target for target in load_matrix().targets.values() if target.os == "linux" and target.arch == arch]
+    return emulation_of(foreign[0]) if foreign else ""
 
 
 def _report(
@@ -114,6 +137,14 @@ def _starts(tree: Tree) -> Iterator[Step]:
     yield Step("start.too-late", lambda where: try_late(tree))
 
 
+def _moved(tree: Tree) -> Iterator[Step]:
+    def placing(place: Place) -> Callable[[Path], Check]:
+        return lambda where: try_place(tree, place, where)
+
+    yield from (Step(f"moved.{place.id}", placing(place)) for place in PLACES)
+    yield Step("moved.compiler", lambda where: try_compiler(tree))
+
+
 def _tamperings(tree: Tree) -> Iterator[Step]:
     def damaging(tampering: Tampering) -> Callable[[Path], Check]:
         return lambda where: tamper(tree, tampering, where / FRESH)
@@ -123,6 +154,40 @@ def _tamperings(tree: Tree) -> Iterator[Step]:
         yield Step("tamper", lambda where: missing)
         return
     yield from (Step(f"tamper.{tampering.id}", damaging(tampering)) for tampering in TAMPERINGS)
+
+
+def _uses(tree: Tree) -> Iterator[Step]:
+    def using(use: Use) -> Callable[[Path], Check]:
+        return lambda where: try_use(link_tree(tree, where / FRESH), use)
+
+    yield from (Step(f"setup.{use.id}", using(use)) for use in USES)
+
+
+def _suite(tree: Tree, suites: Sequence[Path], top: Path) -> Suite | str:
+    """OpenSSL's tests for the tree's module, unpacked; or why there are none."""
+    if tree.module is None:
+        return "the archive has no FIPS module"
+    reason = "no OpenSSL tests are stored here; a build with this provider leaves them in its store"
+    for number, packed in enumerate(suites):
+        suite = unpack_suite(packed, top / f"openssl-tests {number}")
+        mismatch = why_not(suite, tree.module.read_bytes())
+        if mismatch is None:
+            return suite
+        reason = mismatch
+    return reason
+
+
+def _vectors(tree: Tree, suite: Suite | str) -> Iterator[Step]:
+    def left_out(where: Path) -> Check:
+        raise NotHere(str(suite))
+
+    def testing(suite: Suite, name: str) -> Callable[[Path], Check]:
+        return lambda where: try_vectors(tree, suite, name, where)
+
+    if isinstance(suite, str):
+        yield Step("vectors", left_out)
+        return
+    yield from (Step(f"vectors.{name}", testing(suite, name)) for name in names(suite))
 
 
 def _make_all(
@@ -143,7 +208,7 @@ def _make_all(
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
-            mode: Literal["on", "tamper"] = "tamper" if name == "tamperings" else "on"
+            mode = _MODES.get(name, "on")
             return Check(
                 step.id, mode, "neutral", False, "a check that can be made", f"{type(error).__name__}: {error}"
             )
@@ -156,7 +221,7 @@ def _make_all(
                 checks.append(outcome)
             else:
                 skipped.append(outcome)
-            progress.at(first + 3 * done / len(steps), 10, f"{name}: {outcome.id}")
+            progress.at(first + 2 * done / len(steps), 10, f"{name}: {outcome.id}")
     return checks, skipped
 
 

@@ -14,7 +14,7 @@ from workers.fips.tampering import MD5_OF_ABC, NotHere
 from workers.fips.tree import MODULES, Tree
 from workers.reports.checks import Check
 
-_ASK = """
+ASK = """
 import json
 import _hashlib, hashlib, ssl
 try:
@@ -68,7 +68,7 @@ class Prepared:
     before: Sequence[str] = ()
     cwd: Path | str = "/"
     argv0: str | None = None
-    script: Sequence[str] = ("-c", _ASK)
+    script: Sequence[str] = ("-c", ASK)
 
 
 def _interpreter(tree: Tree) -> Path:
@@ -112,7 +112,7 @@ def _linked_tree(tree: Tree, scratch: Path) -> Prepared:
 
 def _relative(tree: Tree, scratch: Path) -> Prepared:
     name = _interpreter(tree).name
-    code = f"import os; os.chdir({str(scratch)!r})\n{_ASK}"
+    code = f"import os; os.chdir({str(scratch)!r})\n{ASK}"
     return Prepared(tree.root / "bin" / name, cwd=tree.root / "bin", argv0=f"./{name}", script=("-c", code))
 
 
@@ -157,7 +157,7 @@ def _embedded(tree: Tree, scratch: Path) -> Prepared:
     host = Path("/proc/self/exe").resolve() if Path("/proc/self/exe").exists() else None
     if host is None or not hasattr(os, "RTLD_DEEPBIND"):
         raise NotHere("only where a second libpython can be loaded apart from the first (glibc)")
-    return Prepared(host, script=("-I", "-c", _EMBED, str(libraries[0]), str(tree.root), _ASK))
+    return Prepared(host, script=("-I", "-c", _EMBED, str(libraries[0]), str(tree.root), ASK))
 
 
 _LOADER = re.compile(rb"/[\w./-]*/ld-linux[\w.-]*\.so\.\d")
@@ -217,12 +217,13 @@ def try_start(tree: Tree, start: Start, scratch: Path) -> Check:
         cwd=prepared.cwd,
         argv0=prepared.argv0,
     )
-    ok, found = _judge(ran, tree, on=start.on)
+    ok, found = judge_start(ran, tree, on=start.on)
     wanted = "FIPS mode on, from this tree, MD5 refused" if start.on else "FIPS mode off, MD5 works"
     return Check(f"start.{start.id}", "on" if start.on else "off", "neutral", ok, f"{start.what}: {wanted}", found)
 
 
-def _judge(ran: Ran, tree: Tree, *, on: bool) -> tuple[bool, str]:
+def judge_start(ran: Ran, tree: Tree, *, on: bool) -> tuple[bool, str]:
+    """Whether what `ASK` said is right for FIPS mode on, or off, and what it said."""
     try:
         said = json.loads(ran.out)
         mode, provider, md5 = said["mode"], said["provider"], said["md5"]

@@ -81,7 +81,7 @@ def _change_config(change: Callable[[str], str]) -> Callable[[Tree], None]:
     return apply
 
 
-def _flip(data: bytes) -> bytes:
+def flip(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
@@ -124,7 +124,7 @@ def _lines_away(pattern: str) -> Callable[[str], str]:
 
 
 TAMPERINGS: tuple[Tampering, ...] = (
-    Tampering("module.flipped-byte", "one bit in the middle of the module flipped", _change_module(_flip)),
+    Tampering("module.flipped-byte", "one bit in the middle of the module flipped", _change_module(flip)),
     Tampering("module.appended-byte", "one byte appended to the module", _change_module(lambda data: data + b"\0")),
     Tampering("module.cut", "the module's last byte cut off", _change_module(lambda data: data[:-1])),
     Tampering("module.stripped", "the module stripped", _strip),

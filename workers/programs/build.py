@@ -8,7 +8,7 @@ from workers.driver import Workshop, build_nodes, job_count
 from workers.errors import Failure
 from workers.jobserver import Jobserver
 from workers.model import load_matrix
-from workers.plan import missing, shipped_nodes
+from workers.plan import missing, wanted_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress, seconds
 from workers.reports.base import write_report
@@ -58,7 +58,7 @@ def command(stage: Stage, jobs: int | None, places: Places) -> None:
 def _to_build(plan: Plan, stage: Stage) -> list[str]:
     if plan.archive_stored:
         return []
-    wanted = missing(plan.nodes, shipped_nodes(plan.nodes))
+    wanted = missing(plan.nodes, wanted_nodes(plan.nodes))
     stages = {node.name: node.stage for node in plan.nodes}
     return [name for name in wanted if stages[name] == stage]
 
@@ -77,10 +77,11 @@ def _from_the_store(store: Store, nodes: list[PlannedNode], built: set[str], pro
 def _workshop(plan: Plan, places: Places, store: Store, progress: Progress, jobs: int) -> Workshop:
     tmp = places.state / "tmp"
     tmp.mkdir(exist_ok=True)
+    target = load_matrix().targets[plan.cell.target]
     return Workshop(
         plan=plan,
-        target=load_matrix().targets[plan.cell.target],
-        toolchain=find_toolchain(),
+        target=target,
+        toolchain=find_toolchain(target=target, state=places.state),
         store=store,
         cache=places.cache,
         tmp=tmp,

@@ -12,6 +12,7 @@ import click
 from workers.edits import edit_digest_inputs
 from workers.errors import Failure
 from workers.graph import nodes_of
+from workers.machine import emulation_of, native_target
 from workers.model import DATA, ROOT, Cell, load_matrix
 from workers.nodes import NodeSpec, edits_version
 from workers.plan import (
@@ -22,7 +23,7 @@ from workers.plan import (
     plan_flavours,
     plan_nodes,
     provider_facts,
-    shipped_nodes,
+    wanted_nodes,
 )
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress
@@ -63,7 +64,8 @@ def command(
     cell = load_matrix().cell(version, target, variant)
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
-    toolchain = find_toolchain()
+    emulator = emulated(cell)
+    toolchain = find_toolchain(target=cell.target, state=places.state)
     specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
     names = sorted({name for spec in specs for name in spec.sources})
     pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
@@ -100,11 +102,31 @@ def command(
         pins=list(pins.values()),
         nodes=nodes,
         flavours=plan_flavours(cell, release, epoch, key, lambda found: store.checked(found) is not None),
+        emulator=emulator,
     )
     write_report(plan, places.run / "plan.json")
     write_report(PlanReport("pymint/plan-report/2", True, plan, watch.measure()), places.reports / "plan.json")
     _remember(places.state, cell, plan)
     _tell(plan, progress)
+
+
+def emulated(cell: Cell) -> str:
+    """How the cell's programs run here, in words; "" for this machine's own. Raises Failure when they don't.
+
+    A recipe runs what it just built: configure its small questions, CPython its own interpreter. Under emulation the
+    answers are a native build's, so an archive is the same wherever it is built. Training is refused there: the
+    profile would count what the emulator was asked to do in hours, and nobody would ship it.
+    """
+    emulator = emulation_of(cell.target)
+    if emulator and cell.variant.pgo:
+        raise Failure(
+            "plan",
+            f"{cell.variant.name} for {cell.target.triple} is built on that processor only",
+            wanted=f"a worker that is {cell.target.triple} itself",
+            found=f"{native_target() or 'another system'}, with {emulator}",
+            todo="PGO trains the interpreter, for hours under emulation. Build noopt or debug here, or add a worker.",
+        )
+    return emulator
 
 
 def _commit() -> tuple[str, int, bool]:
@@ -140,7 +162,7 @@ def _archive_key(nodes: list[PlannedNode], name: str, commit: str, epoch: int, p
         "archive": name,
         "commit": commit,
         "epoch": epoch,
-        "nodes": {part: by_name[part].key for part in shipped_nodes(nodes)},
+        "nodes": {part: by_name[part].key for part in wanted_nodes(nodes)},
         "programs": digest_of_tree(
             [*programs, DATA / "modules.toml", DATA / "sources.toml", ROOT / "constraints.txt"], ROOT
         ),
@@ -169,9 +191,11 @@ def _tell(plan: Plan, progress: Progress) -> None:
     if plan.all_stored:
         progress.line(f"{plan.archive_name} and what is derived from it: from the store, nothing to build")
         return
+    if plan.emulator:
+        progress.line(f"{plan.cell.target}: cross-compiled; what the build runs of it is emulated by {plan.emulator}")
     if plan.archive_stored:
         derived = [planned.flavour for planned in plan.flavours]
         progress.line(f"{plan.archive_name}: from the store; to derive: {', '.join(derived)}")
         return
-    wanted = missing(plan.nodes, shipped_nodes(plan.nodes))
+    wanted = missing(plan.nodes, wanted_nodes(plan.nodes))
     progress.line(f"{len(plan.nodes)} nodes: {len(wanted)} to build ({', '.join(wanted) or 'none'})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from workers.errors import Failure
-from workers.plan import missing, shipped_nodes
+from workers.plan import missing, wanted_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress, seconds, size
 from workers.reports.base import write_report
@@ -55,6 +55,6 @@ def needed(plan: Plan) -> list[ChosenPin]:
     """The pins whose files are unpacked for what has to be built; none when the archive is stored."""
     if plan.archive_stored:
         return []
-    building = set(missing(plan.nodes, shipped_nodes(plan.nodes)))
+    building = set(missing(plan.nodes, wanted_nodes(plan.nodes)))
     names = {name for node in plan.nodes if node.name in building for name in node.sources}
     return [pin for pin in plan.pins if pin.source in names]

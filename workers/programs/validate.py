@@ -19,7 +19,8 @@ from workers.reports.base import decode, write_report
 from workers.reports.checks import Finding, ValidateReport
 from workers.store import Store
 from workers.validate.page import groups, page
-from workers.validate.policy import load_policy, names
+from workers.validate.policy import Policy, load_policy, names
+from workers.validate.tbd import Sdk, sdks_below
 from workers.validate.validate import choose_policy, validate
 
 _SHOWN = 20
@@ -28,6 +29,12 @@ _SHOWN = 20
 @click.command("validate")
 @click.argument("archive", type=click.Path(path_type=Path), required=False)
 @click.option("--policy", type=click.Choice(names()), help="By whose rules; seen from the archive if not given.")
+@click.option(
+    "--macos-sdks",
+    "sdks",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with SDKs (MacOSX11.3.sdk, …) whose libraries have to have what Mach-O files take from them.",
+)
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="The run directory, for its packed archive.")
 @click.option("--state", type=click.Path(path_type=Path), help="The worker's state directory.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where downloaded sources are kept.")
@@ -37,6 +44,7 @@ _SHOWN = 20
 def command(
     archive: Path | None,
     policy: str | None,
+    sdks: Path | None,
     run_dir: Path | None,
     state: Path | None,
     cache: Path | None,
@@ -51,10 +59,10 @@ def command(
     if archive is not None:
         watch = Stopwatch()
         chosen = load_policy(policy) if policy else choose_policy(archive)
-        report = replace(validate(archive, chosen), measure=watch.measure())
+        report = replace(validate(archive, chosen, sdks=_sdks(sdks, chosen)), measure=watch.measure())
     elif run_dir is not None and state is not None and cache is not None:
         where = Places(run_dir.resolve(), state.resolve(), cache.resolve())
-        report = _of_a_run(where, progress)
+        report = _of_a_run(where, progress, sdks)
         json_path = json_path or where.reports / "validate.json"
         html_path = html_path or where.reports / "validate.html"
     else:
@@ -68,7 +76,15 @@ def command(
         sys.exit(1)
 
 
-def _of_a_run(where: Places, progress: Progress) -> ValidateReport:
+def _sdks(directory: Path | None, policy: Policy) -> tuple[Sdk, ...]:
+    """The SDKs of the systems that archives for macOS are promised to run on."""
+    if directory is None:
+        return ()
+    oldest = [target.deployment_target for target in policy.targets.values() if target.deployment_target is not None]
+    return tuple(sdks_below(directory, tuple(int(part) for part in oldest[0].split("."))))
+
+
+def _of_a_run(where: Places, progress: Progress, sdks: Path | None) -> ValidateReport:
     """The report on the packed archive of a run; the stored one when the archive itself came from the store."""
     watch = Stopwatch()
     plan = where.plan()
@@ -88,7 +104,8 @@ def _of_a_run(where: Places, progress: Progress) -> ValidateReport:
             shown = done
             progress.at(done, total, tar.name)
 
-    return replace(validate(tar, load_policy("pymint"), own, tell), measure=watch.measure())
+    policy = load_policy("pymint")
+    return replace(validate(tar, policy, own, tell, _sdks(sdks, policy)), measure=watch.measure())
 
 
 def _write_page(report: ValidateReport, path: Path) -> None:

@@ -77,7 +77,10 @@ class PlannedFlavour:
 
 @dataclass(frozen=True)
 class Plan:
-    """plan.json: everything that is decided before anything is built."""
+    """plan.json: everything that is decided before anything is built.
+
+    emulator: what runs the target's programs where this machine does not itself, in words; "" for its own.
+    """
 
     schema: Literal["pymint/plan/2"]
     cell: CellName
@@ -93,6 +96,7 @@ class Plan:
     pins: list[ChosenPin]
     nodes: list[PlannedNode]
     flavours: list[PlannedFlavour] = field(default_factory=list)
+    emulator: str = ""
 
     @property
     def all_stored(self) -> bool:

@@ -68,7 +68,8 @@ class ProveReport:
     """load_cpu_s: CPU seconds that `import hashlib` costs a process, medians, with FIPS off and on.
 
     procedure and certificate are the archive's or the plan's words ("unknown" where it says nothing); libcrypto is what
-    `ssl.OPENSSL_VERSION` says.
+    `ssl.OPENSSL_VERSION` says. emulator: what ran the archive where the machine does not itself; its times are then not
+    those of a real processor.
     """
 
     schema: Literal["pymint/prove/1"]
@@ -86,6 +87,7 @@ class ProveReport:
     measure: Measure
     libcrypto: str = ""
     skipped: list[Skipped] = field(default_factory=list)
+    emulator: str = ""
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,16 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Unlisted(Listed):
+    """The same for a file that no list names any more, from what its pin says: it may still lie in the pool."""
+
+
+@dataclass(frozen=True)
 class Index:
     """What the lists said of the wanted packages.
 
     at: when, in seconds since the epoch. packages, suites: what was looked for. problems: what the client complained
-    of, a line each. gone: URLs that are listed but were not in the pool.
+    of, a line each. gone: URLs of the pool that had nothing. archive: the URL above the pool of the main archive.
     """
 
     at: float
@@ -63,6 +68,7 @@ class Index:
     files: list[Listed]
     problems: list[str]
     gone: list[str] = field(default_factory=list)
+    archive: str = ""
 
 
 class Distribution:
@@ -70,6 +76,7 @@ class Distribution:
 
     def __init__(self, state: Path, wanted: Sequence[Distro], progress: Progress, etc: Path = Path("/etc/apt")) -> None:
         self._home = state / "distribution"
+        self._wanted = wanted
         self._packages = sorted({distro.package for distro in wanted})
         self._suites = suites_for(list(dict.fromkeys(distro.suite for distro in wanted)))
         self._progress = progress
@@ -98,7 +105,12 @@ class Distribution:
         Raises Missed when the distribution has not got it, Wrong when it gives other bytes than it lists.
         """
         problem: Missed | Wrong = Missed("")
-        for entry in self.listed(file):
+        try:
+            places: Sequence[Listed] = self.listed(file)
+        except Missed as missed:
+            places = self._left_in_pool(file)
+            problem = missed
+        for entry in places:
             place = directory / file.sha256
             place.unlink(missing_ok=True)
             with meter.watching(file.sha256, directory):
@@ -110,12 +122,24 @@ class Distribution:
             full_disk(output, place)
             if re.search(r"\b404 +Not Found", output):
                 self._remember_gone(entry.url)
-                problem = Missed(f"{origin} is listed, but its mirror has not got the file")
+                if not isinstance(entry, Unlisted):
+                    problem = Missed(f"{origin} is listed, but its mirror has not got the file")
             elif "sum mismatch" in output.lower() or "unexpected size" in output.lower():
                 problem = Wrong(f"{origin} (its client refused them)", None, entry.size)
             else:
                 problem = Missed(f"{origin}: {_complaint(output)}")
         raise problem
+
+    def _left_in_pool(self, file: PinnedFile) -> list[Unlisted]:
+        """Where the file would lie if it were listed: a pool keeps for a while what a suite carried before."""
+        index = self._current()
+        places = [
+            Unlisted(one.package, one.version, one.suite, file.sha256, file.size or 0, address)
+            for one in self._wanted
+            if one.file in file.names and index.archive
+            for address in [f"{index.archive}/{pool_path(one.package, one.file)}"]
+        ]
+        return [place for place in dict.fromkeys(places) if place.url not in index.gone]
 
     def _current(self, younger_than_s: float = _LISTS_GOOD_FOR_S) -> Index:
         with self._lock:
@@ -186,7 +210,8 @@ class Distribution:
             f"distribution: {len(files)} files of {len(self._packages)} source packages listed, "
             f"{seconds(time.monotonic() - started)}"
         )
-        return Index(time.time(), self._packages, self._suites, files, problems)
+        archive = repositories[0].uris[0].rstrip("/")
+        return Index(time.time(), self._packages, self._suites, files, problems, archive=archive)
 
     def _prepare(self, sources: str) -> None:
         for part in ("lists/partial", "archives/partial", "sources.d"):
@@ -226,6 +251,11 @@ class Distribution:
         with (self._home / "lock").open("a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
+
+
+def pool_path(package: str, file: str) -> str:
+    """Where Debian's archive keeps a source package's file: on the shelf of its first letter, `libx` for libraries."""
+    return f"pool/main/{package[:4] if package.startswith('lib') else package[:1]}/{package}/{file}"
 
 
 def files_of(fields: Mapping[str, str], suite: str, base: str) -> Iterator[Listed]:
@@ -297,7 +327,10 @@ def _codename(release: Path = Path("/etc/os-release")) -> str:
 
 
 def _named(entries: Iterable[Listed]) -> str:
-    return ", ".join(f"{entry.package} {entry.version} in {entry.suite}" for entry in entries)
+    return ", ".join(
+        f"{entry.package} {entry.version} in {'the pool' if isinstance(entry, Unlisted) else entry.suite}"
+        for entry in entries
+    )
 
 
 def _complaint(output: str) -> str:

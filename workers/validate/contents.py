@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ from workers.tarball import Member, reading
 from workers.validate import ar
 from workers.validate.bytecode import Bytecode, Collector
 from workers.validate.elf import ELF_MAGIC, DebugFile, Elf, read_debug_file, read_elf
-from workers.validate.macho import MACHO_MAGICS, MachO, read_macho
+from workers.validate.macho import MACHO_MAGICS, MachO, fat_archives, is_fat_magic_of_another, read_macho
 
 PROVIDER_NAMES = ("fips.so", "fips.dylib")
 
@@ -161,11 +161,9 @@ class _Reader:
             else:
                 self._elves.append(elf)
             return True
-        if content[:4] in MACHO_MAGICS:
-            macho = read_macho(path, content)
-            if macho is not None:
-                self._machos.append(macho)
-            return macho is not None
+        if content[:4] in MACHO_MAGICS and not is_fat_magic_of_another(content):
+            self._macho(path, content)
+            return True
         if content.startswith(_BITCODE_MAGICS):
             self._bitcode += 1
             return True
@@ -178,11 +176,23 @@ class _Reader:
             return True
         return False
 
+    def _macho(self, path: str, content: bytes) -> None:
+        libraries = fat_archives(content)
+        found = read_macho(path, content) if libraries is None else None
+        if found is not None:
+            self._machos.append(found)
+        elif libraries is None:
+            self._unreadable[path] = "a Mach-O file that can't be read"
+        for library in libraries or ():
+            before = len(self._machos)
+            self._binary(path, library)
+            self._machos[before:] = [replace(one, slices=len(libraries or ())) for one in self._machos[before:]]
+
     def _text(self, path: str, content: bytes) -> None:
+        if content.startswith(b"#!"):  # also before what is no text: a zip that Python runs
+            self._shebangs[path] = content[:_SCAN_FIRST].split(b"\n", 1)[0].decode("utf-8", "replace")
         if b"\0" in content[:_SCAN_FIRST]:
             return
-        if content.startswith(b"#!"):
-            self._shebangs[path] = content[:_SCAN_FIRST].split(b"\n", 1)[0].decode("utf-8", "replace")
         if _READ.search(path):
             self._texts[path] = content.decode("utf-8", "replace")
         pattern = self._generated if _GENERATED.search(path) else self._anywhere

@@ -12,6 +12,7 @@ from workers.package.python_json import PythonJson, decode
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
 from workers.validate.policy import Policy, TargetRules
+from workers.validate.tbd import Sdk
 
 S = TypeVar("S")
 
@@ -37,7 +38,8 @@ class Case:
 
     document: PYTHON.json, None when there is none or it can't be read; complaint: why. triple, version (`3.13`) and
     options (`pgo+lto`): from the document, else from the archive's name, else from its binaries, else None.
-    named_triple: what the name alone says. family: None when the archive is judged alone.
+    named_triple: what the name alone says. sdks: macOS SDKs to hold symbols against; without any nothing is held.
+    family: None when the archive is judged alone.
     """
 
     contents: Contents
@@ -48,6 +50,7 @@ class Case:
     version: str | None = None
     options: str | None = None
     named_triple: str | None = None
+    sdks: tuple[Sdk, ...] = ()
     family: Family | None = None
 
     @cached_property
@@ -130,7 +133,7 @@ def _of_its_machine(contents: Contents, policy: Policy) -> str | None:
     return next((name for name, target in policy.targets.items() if machines[:1] == [target.machine]), None)
 
 
-def make_case(contents: Contents, policy: Policy, family: Family | None = None) -> Case:
+def make_case(contents: Contents, policy: Policy, sdks: tuple[Sdk, ...] = (), family: Family | None = None) -> Case:
     """Reads PYTHON.json and the archive's name."""
     found: PythonJson | None = None
     complaint = None
@@ -147,4 +150,4 @@ def make_case(contents: Contents, policy: Policy, family: Family | None = None) 
     if found is not None:
         triple, minor = found.target_triple, found.python_major_minor_version
         options = found.build_options if isinstance(found.build_options, str) else found.optimizations
-    return Case(contents, policy, found, complaint, triple, minor, options, named, family)
+    return Case(contents, policy, found, complaint, triple, minor, options, named, sdks, family)

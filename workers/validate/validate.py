@@ -15,12 +15,14 @@ from workers.validate.places import needles_for
 from workers.validate.policy import Policy, load_policy, policy_for
 from workers.validate.rule import Family, make_case
 from workers.validate.rules.elf import is_provider
+from workers.validate.tbd import Sdk
 
 
 def choose_policy(archive: Path) -> Policy:
-    """The policy of the archive's kind, seen from the names of its members. Raises Failure when it can't be read."""
+    """The policy of the archive's kind, seen from its members' names and its own. Raises Failure when it is damaged."""
     with reading(archive) as tar:
-        return load_policy(policy_for(frozenset(below_python(member.path) for member, _ in tar)))
+        paths = frozenset(below_python(member.path) for member, _ in tar)
+    return load_policy(policy_for(paths, archive.name))
 
 
 def validate(
@@ -28,12 +30,14 @@ def validate(
     policy: Policy,
     own_places: Iterable[Path] = (),
     told: Callable[[int], None] = lambda done: None,
+    sdks: tuple[Sdk, ...] = (),
 ) -> ValidateReport:
     """Judges an archive. own_places: directories of this machine, where it was built here. Raises Failure when damaged.
 
-    told hears how many bytes of the tar were read. The report's measure is left empty: the caller's watch knows better.
+    told hears how many bytes of the tar were read. sdks: macOS SDKs to hold Mach-O files' symbols against.
+    The report's measure is left empty: the caller's watch knows better.
     """
-    return judged(read(archive, policy, own_places, told), policy)
+    return judged(read(archive, policy, own_places, told), policy, sdks=sdks)
 
 
 def read(
@@ -47,9 +51,11 @@ def read(
     return read_contents(archive, Needles((*policy.build_paths, *own), policy.machine_paths), told)
 
 
-def judged(contents: Contents, policy: Policy, family: Family | None = None) -> ValidateReport:
+def judged(
+    contents: Contents, policy: Policy, family: Family | None = None, sdks: tuple[Sdk, ...] = ()
+) -> ValidateReport:
     """The report on an archive that was read; with `family`, also by the rules that compare it with the others."""
-    results = judge(make_case(contents, policy, family))
+    results = judge(make_case(contents, policy, sdks, family))
     return ValidateReport(
         schema="pymint/validate/1",
         ok=holds(results),

@@ -63,6 +63,29 @@ def md5_not_for_security() -> Outcome:
     return same(hashlib.md5(b"abc", usedforsecurity=False).hexdigest(), "900150983cd24fb0d6963f7d28e17f72")
 
 
+@probe("md5.by-name-not-for-security")
+def md5_by_name_not_for_security() -> Outcome:
+    import hashlib
+
+    return same(hashlib.new("md5", b"abc", usedforsecurity=False).hexdigest(), "900150983cd24fb0d6963f7d28e17f72")
+
+
+def digest_of_file(name: str, wanted: str) -> Outcome:
+    import hashlib
+    import tempfile
+
+    if not hasattr(hashlib, "file_digest"):
+        return "unknown", "hashlib has no file_digest before 3.11"
+    with tempfile.TemporaryFile() as stream:
+        stream.write(b"abc")
+        stream.seek(0)
+        return same(hashlib.file_digest(stream, name).hexdigest(), wanted)
+
+
+probe("hash.file-digest")(functools.partial(digest_of_file, "sha256", ABC["sha256"]))
+probe("md5.file-digest")(functools.partial(digest_of_file, "md5", "900150983cd24fb0d6963f7d28e17f72"))
+
+
 @probe("md5.hmac-by-name")
 def md5_hmac_by_name() -> Outcome:
     import hmac
@@ -106,14 +129,43 @@ def uuid3() -> Outcome:
     return same(str(uuid.uuid3(uuid.NAMESPACE_DNS, "python.org")), "6fa459ea-ee8a-3ca4-894e-db77e160355e")
 
 
+@probe("hash.uuid5")
+def uuid5() -> Outcome:
+    import uuid
+
+    return same(str(uuid.uuid5(uuid.NAMESPACE_DNS, "python.org")), "886313e1-3b8a-5372-9b90-0c9aee199e5d")
+
+
+@probe("hash.uuid1-and-4")
+def uuid1_and_4() -> Outcome:
+    import uuid
+
+    return same(f"{uuid.uuid1().version} {uuid.uuid4().version}", "1 4")
+
+
+# RFC 4231, test case 1.
+HI_THERE = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+
+
 @probe("mac.hmac-sha256")
 def hmac_sha256() -> Outcome:
-    # RFC 4231, test case 1.
     import hmac
 
-    wanted = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-    same(hmac.new(b"\x0b" * 20, b"Hi There", "sha256").hexdigest(), wanted)
-    return same(hmac.digest(b"\x0b" * 20, b"Hi There", "sha256").hex(), wanted)
+    same(hmac.new(b"\x0b" * 20, b"Hi There", "sha256").hexdigest(), HI_THERE)
+    return same(hmac.digest(b"\x0b" * 20, b"Hi There", "sha256").hex(), HI_THERE)
+
+
+@probe("mac.hmac-by-callable")
+def hmac_by_callable() -> Outcome:
+    """hashlib's own constructor, which `hmac` hands to OpenSSL, and one that it has to work with itself."""
+    import hashlib
+    import hmac
+
+    def of_our_own(data: bytes = b"") -> hashlib._Hash:
+        return hashlib.sha256(data)
+
+    same(hmac.new(b"\x0b" * 20, b"Hi There", hashlib.sha256).hexdigest(), HI_THERE)
+    return same(hmac.new(b"\x0b" * 20, b"Hi There", of_our_own).hexdigest(), HI_THERE)
 
 
 @probe("mac.one-byte-key")

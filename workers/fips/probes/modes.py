@@ -74,6 +74,48 @@ def md5_in_threads() -> Outcome:
     return same(" ".join(found), MD5_OF_ABC)
 
 
+# The first use of OpenSSL by many threads at once: on any build, and without the GIL on a free-threaded one.
+_RACE = """
+import json, sys, threading
+said, barrier = [], threading.Barrier(16)
+def run(number):
+    barrier.wait()
+    try:
+        if number % 2:
+            import ssl
+            ssl.create_default_context()
+        import hashlib
+        for _ in range(200):
+            if hashlib.sha256(b"abc").hexdigest()[:8] != "ba7816bf":
+                said.append("a wrong SHA-256")
+        try:
+            said.append(hashlib.md5(b"abc").hexdigest())
+        except ValueError:
+            said.append("refused")
+    except BaseException as error:
+        said.append(type(error).__name__ + ": " + str(error))
+threads = [threading.Thread(target=run, args=(number,)) for number in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+print(json.dumps({"said": sorted(set(said)), "answers": len(said), "gil": gil}))
+"""
+
+
+@probe("md5.in-racing-threads")
+def md5_in_racing_threads() -> Outcome:
+    done = subprocess.run([sys.executable, "-c", _RACE], capture_output=True, text=True)
+    if done.returncode:
+        raise Wrong(f"exit code {done.returncode}: {done.stderr.strip().rpartition(chr(10))[2]}")
+    answer = json.loads(done.stdout)
+    threads = f"16 threads {'under' if answer['gil'] else 'without'} the GIL"
+    if answer["answers"] != 16 or answer["said"] not in (["refused"], [MD5_OF_ABC]):
+        raise Wrong(f"{answer['answers']} answers of {threads}: {', '.join(answer['said'])}")
+    if answer["said"] == ["refused"]:
+        raise ValueError(f"refused in {threads}")
+    return "works", threads
+
+
 @probe("md5.in-subinterpreter")
 def md5_in_subinterpreter() -> Outcome:
     import tempfile

@@ -70,6 +70,26 @@ def tls12() -> Outcome:
     return shake_hands(*contexts(version="TLSv1_2"))
 
 
+@probe("tls.1.3-rsa")
+def tls13_rsa() -> Outcome:
+    return shake_hands(*contexts("test-fixture-rsa2048.pem", version="TLSv1_3"))
+
+
+@probe("tls.1.2-rsa")
+def tls12_rsa() -> Outcome:
+    return shake_hands(*contexts("test-fixture-rsa2048.pem", version="TLSv1_2"))
+
+
+@probe("tls.encrypted-key")
+def tls_encrypted_key() -> Outcome:
+    """A key file under a password: PKCS #8, PBES2, PBKDF2 with SHA-256 and AES-256."""
+    server, client = contexts()
+    server.load_cert_chain(
+        FIXTURES / "test-fixture-p256.pem", FIXTURES / "test-fixture-p256-encrypted.pem", "a password of the fixture"
+    )
+    return shake_hands(server, client)
+
+
 @probe("tls.verified")
 def tls_verified() -> Outcome:
     import ssl

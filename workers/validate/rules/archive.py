@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -236,7 +237,36 @@ def readable(contents: Contents, case: Case) -> Iterator[Finding]:
         yield Finding(path, what, "a whole file")
 
 
+@rule(
+    "archive.libpython",
+    of=whole,
+    why="Programs embed Python through libpython; in a static build nothing may look as if they could.",
+)
+def libpython(contents: Contents, case: Case) -> Iterator[Finding]:
+    static = any(static_builds(case))
+    missing = sorted(case.policy.symbols.python - case.libpython_exports)
+    path = case.path("lib/libpython")
+    if static and case.libpython_exports:
+        yield Finding(path, "a libpython with exports in a static build", "none")
+    elif not static and not case.libpython_exports:
+        yield Finding(path, f"no library that exports {', '.join(missing)}", "libpython3.N.so.1.0 or .dylib")
+
+
 @rule("archive.name", of=full, why="Tools choose an archive by its name.")
 def name_agrees(contents: Contents, case: Case) -> Iterator[Finding]:
-    if case.document is not None and case.named_triple not in (None, case.document.target_triple):
-        yield Finding(contents.name, f"PYTHON.json is for {case.document.target_triple}", str(case.named_triple))
+    if case.document is None:
+        return
+    said = case.document
+    if case.named_triple not in (None, said.target_triple):
+        yield Finding(contents.name, f"PYTHON.json is for {said.target_triple}", str(case.named_triple))
+    match = re.match(r"cpython-(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)[+-]", contents.name)
+    if match is None:
+        return
+    if match[1] != said.python_version:
+        yield Finding(contents.name, f"PYTHON.json is of Python {said.python_version}", f"Python {match[1]}")
+    named = set(re.split(r"[-+.]", contents.name))
+    options = set((case.options or "").split("+"))
+    for option in ("debug", "static", "freethreaded"):
+        if (option in named) != (option in options):
+            has = "has" if option in options else "has not"
+            yield Finding(contents.name, f"PYTHON.json {has} the option {option}", "the same in the name")

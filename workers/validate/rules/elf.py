@@ -110,7 +110,11 @@ def glibc_floor(elf: Elf, case: Case) -> Iterator[Finding]:
 
 
 def above_floor(elf: Elf, floor: str) -> Iterator[Finding]:
-    """The symbols, or the versions without a symbol, that only a glibc newer than `floor` has."""
+    """The symbols, or the versions without a symbol, that only a glibc newer than `floor` has.
+
+    A weak symbol without a version is no floor: the loader leaves it NULL where there is none, and the code asks
+    (`sem_clockwait`). One with a version is, weak or not: the loader insists on the version before any symbol.
+    """
     most = version_number(floor) or ()
     for version in sorted(v for v in elf.versions if v.startswith("GLIBC_")):
         number = version_number(version)

@@ -13,11 +13,14 @@ from workers.plan import CERTIFICATE, VALIDATED_PROVIDER
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
 from workers.validate.elf import Elf
+from workers.validate.macho import MachO
 from workers.validate.rule import Case, rule, whole
+from workers.validate.rules import macho as macho_rules
 from workers.validate.rules.elf import above_floor, is_provider, linked
 
 _SSL = "share/ssl/"
 _LIBC = frozenset({"libc.so.6", "libdl.so.2", "libpthread.so.0"})
+_LIBSYSTEM = "/usr/lib/libSystem.B.dylib"
 _SECTION = re.compile(r"^\s*\[\s*([^\]\s]+)\s*\]")
 _ASSIGNMENT = re.compile(r"^\s*([\w.-]+)\s*=\s*(.*?)\s*$")
 # Of the module's section: what a build on the target machine may change, or what says nothing of strictness.
@@ -46,6 +49,15 @@ def configs(case: Case) -> Iterator[str]:
 
 def providers(case: Case) -> Iterator[Elf]:
     return (elf for elf in linked(case) if is_provider(elf))
+
+
+def macho_providers(case: Case) -> Iterator[MachO]:
+    return (macho for macho in macho_rules.linked(case) if macho_rules.is_provider(macho))
+
+
+def either_providers(case: Case) -> Iterator[Elf | MachO]:
+    yield from providers(case)
+    yield from macho_providers(case)
 
 
 def sections(text: str) -> dict[str, dict[str, str]]:
@@ -178,22 +190,34 @@ def no_install_status(path: str, case: Case) -> Iterator[Finding]:
 
 @rule(
     "fips.exports",
-    of=providers,
+    of=either_providers,
     why="The module's other functions would stand in for those of a process's own OpenSSL.",
 )
-def exports(elf: Elf, case: Case) -> Iterator[Finding]:
-    if elf.exported != {"OSSL_provider_init"}:
-        names = sorted(elf.exported)
+def exports(module: Elf | MachO, case: Case) -> Iterator[Finding]:
+    exported = set(module.exported)
+    document = facts(case)
+    if isinstance(module, MachO):
+        exported = {name.removeprefix("_") for name in exported}
+        if document is not None and document.provider.procedure == "policy" and "OSSL_provider_init" in exported:
+            return  # OpenSSL's own build hides nothing on macOS, and its procedure allows no flag that would
+    if exported != {"OSSL_provider_init"}:
+        names = sorted(exported)
         found = f"{len(names)} symbols: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
-        yield Finding(elf.path, found, "OSSL_provider_init and nothing else")
+        yield Finding(module.path, found, "OSSL_provider_init and nothing else")
 
 
-@rule("fips.needed", of=providers, why="The module is its own cryptographic boundary; only libc is outside of it.")
-def needed(elf: Elf, case: Case) -> Iterator[Finding]:
-    loaders = {path.rpartition("/")[2] for target in case.policy.targets.values() if (path := target.loader)}
-    for library in elf.needed:
-        if library not in _LIBC | loaders:
-            yield Finding(elf.path, f"needs {library}", f"only parts of libc: {', '.join(sorted(_LIBC))}")
+@rule(
+    "fips.needed", of=either_providers, why="The module is its own cryptographic boundary; only libc is outside of it."
+)
+def needed(module: Elf | MachO, case: Case) -> Iterator[Finding]:
+    if isinstance(module, MachO):
+        allowed, wanted = frozenset({_LIBSYSTEM}), [dylib.name for dylib in module.dylibs]
+    else:
+        loaders = {path.rpartition("/")[2] for target in case.policy.targets.values() if (path := target.loader)}
+        allowed, wanted = _LIBC | loaders, list(module.needed)
+    for library in wanted:
+        if library not in allowed:
+            yield Finding(module.path, f"needs {library}", f"only parts of libc: {', '.join(sorted(allowed))}")
 
 
 @rule(

@@ -1,0 +1,172 @@
+"""enable, disable and install: each makes its change at once or not at all, looks at what came of it, and undoes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+from pathlib import Path
+
+from .child import ask, problem_off, problem_on
+from .config import module_config, settings_of, whole_config, with_mac
+from .mac import module_mac
+from .places import Refused, Tree
+
+ELSEWHERE = (
+    "FIPS mode can be had without a change of the tree: PYTHON_FIPS=1 in the environment turns it on.\n"
+    "For a container, run this while its image is made; for a read-only tree, where it is made."
+)
+
+
+def enable(tree: Tree) -> str:
+    """Makes the marker. Raises Refused when FIPS mode does not work with it, and takes it back."""
+    _require_module(tree)
+    if tree.marked():
+        problem = problem_on(ask(tree), tree)
+        if problem is not None:
+            raise Refused(f"{tree.marker} is there already, and FIPS mode does not work: {problem}", _MEND)
+        return "FIPS mode was on already; a fresh interpreter says so"
+    try:
+        os.close(os.open(tree.marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except OSError as error:
+        raise _no_change(tree, error) from error
+    try:
+        _sync(tree.ssl)
+        problem = problem_on(ask(tree), tree)
+    except BaseException:
+        tree.marker.unlink(missing_ok=True)
+        raise
+    if problem is not None:
+        tree.marker.unlink(missing_ok=True)
+        raise Refused(f"FIPS mode does not work here, so it was not turned on: {problem}", _MEND)
+    return "FIPS mode is on for every start of this tree's interpreter; a fresh one says so"
+
+
+def disable(tree: Tree) -> str:
+    """Takes the marker away. Raises Refused when FIPS mode does not end with that, and puts it back."""
+    if not tree.marked():
+        problem = problem_off(ask(tree))
+        if problem is not None:
+            raise Refused(f"{tree.marker} is not there, and yet: {problem}")
+        return "FIPS mode was off already; a fresh interpreter says so"
+    aside = tree.marker.with_name(f".fips-enabled.{os.getpid()}")
+    try:
+        tree.marker.rename(aside)
+    except OSError as error:
+        raise _no_change(tree, error) from error
+    try:
+        problem = problem_off(ask(tree))
+    except BaseException:
+        aside.rename(tree.marker)
+        raise
+    if problem is not None:
+        aside.rename(tree.marker)
+        raise Refused(f"without the marker a fresh interpreter does not work, so it was put back: {problem}")
+    aside.unlink()
+    _sync(tree.ssl)
+    return "FIPS mode is off for every start of this tree's interpreter; a fresh one says so"
+
+
+def install(tree: Tree) -> str:
+    """Writes both configuration files anew, for the module as it is on this machine, and has it test itself.
+
+    The checks that are on stay on: they are taken from the files as they are. Raises Refused when the module does not
+    load with them, and puts the old files back.
+    """
+    _require_module(tree)
+    before = {path: path.read_bytes() if path.exists() else None for path in (tree.module_config, tree.config)}
+    known = [settings_of(data.decode("utf-8", "replace")) for data in before.values() if data is not None]
+    settings = with_mac(next((one for one in known if one), {}), module_mac(tree.module.read_bytes()))
+    after = {
+        tree.module_config: module_config(settings).encode(),
+        tree.config: whole_config(settings).encode(),
+    }
+    try:
+        for path, data in after.items():
+            _write(path, data)
+        _sync(tree.ssl)
+        problem = problem_on(ask(tree, variable=True), tree)
+    except OSError as error:
+        _put_back(before)
+        raise _no_change(tree, error) from error
+    except BaseException:
+        _put_back(before)
+        raise
+    if problem is not None:
+        _put_back(before)
+        raise Refused(f"the module does not work with its new configuration, so the old one was put back: {problem}")
+    changed = "the same as before" if before == after else "changed"
+    return (
+        f"{tree.module_config.name} and {tree.config.name} were written for {tree.module} ({changed});\n"
+        "a fresh interpreter loaded the module, whose self-tests passed, and was served by it"
+    )
+
+
+_MEND = (
+    "`python3 -m fips_setup status` says which file is not what it was. Take share/ssl out of the archive again; or,\n"
+    "if the module was signed on purpose, have its configuration written anew: `python3 -m fips_setup install`."
+)
+
+
+def _require_module(tree: Tree) -> None:
+    if not tree.module.is_file():
+        raise Refused(
+            f"there is no FIPS module: {tree.module}",
+            "Unpack the whole archive again, share/ssl/ossl-modules included.",
+        )
+
+
+def _no_change(tree: Tree, error: OSError) -> Refused:
+    """A change that the system did not let us make: why, and what to do about it."""
+    if error.errno == errno.EROFS:
+        return Refused(f"{tree.ssl} is on a read-only file system", ELSEWHERE)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        owner = _owner(tree.ssl)
+        return Refused(
+            f"{tree.ssl} belongs to {owner} and can't be changed by {_name(os.geteuid())}",
+            f"Run the same command as {owner}. {ELSEWHERE}",
+        )
+    return Refused(f"{error.filename or tree.ssl}: {error.strerror}", ELSEWHERE)
+
+
+def _owner(path: Path) -> str:
+    try:
+        return _name(path.stat().st_uid)
+    except OSError:
+        return "somebody else"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _put_back(before: dict[Path, bytes | None]) -> None:
+    for path, data in before.items():
+        if data is None:
+            path.unlink(missing_ok=True)
+        elif path.read_bytes() != data:
+            _write(path, data)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Which targets a machine is itself, what it says when it can't run one, and who builds a cross target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from master.settings import WorkerSettings, builds
+from workers import machine
+from workers.compiler_rt import runtime_names
+from workers.errors import Failure
+from workers.machine import emulation_of, machine_of
+from workers.model import load_matrix
+from workers.programs import plan
+from workers.toolchain import Toolchain, prepare
+
+MATRIX = load_matrix()
+X86_64, AARCH64 = (MATRIX.targets[f"{arch}-unknown-linux-gnu"] for arch in ("x86_64", "aarch64"))
+
+
+@pytest.fixture(autouse=True)
+def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "native_target", lambda: X86_64.triple)
+
+
+def test_a_machine_emulates_nothing_for_its_own_target() -> None:
+    assert emulation_of(X86_64) == ""
+
+
+def test_without_the_processors_c_library_the_commands_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_LIBC_PLACES", ("/nowhere/{arch}/libc.so.6",))
+    with pytest.raises(Failure) as caught:
+        emulation_of(AARCH64)
+    assert "libc6-arm64-cross" in str(caught.value)
+    assert "/etc/qemu-binfmt/aarch64" in str(caught.value)
+
+
+def test_a_c_library_that_does_not_start_is_no_emulation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "libc.so.6").write_bytes(b"\x7fELF no program")
+    (tmp_path / "libc.so.6").chmod(0o755)
+    monkeypatch.setattr(machine, "_LIBC_PLACES", (str(tmp_path / "libc.so.6"),))
+    with pytest.raises(Failure, match="don't run here"):
+        emulation_of(AARCH64)
+
+
+def test_macos_is_emulated_nowhere() -> None:
+    with pytest.raises(Failure, match="nothing emulates aarch64-apple-darwin"):
+        emulation_of(MATRIX.targets["aarch64-apple-darwin"])
+
+
+def test_training_is_refused_under_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "emulation_of", lambda target: "qemu-aarch64 7.2")
+    assert plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "noopt")) == "qemu-aarch64 7.2"
+    with pytest.raises(Failure, match="on that processor only"):
+        plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+
+
+def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
+    program = tmp_path / "python3.13"
+    program.write_bytes(b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little"))
+    assert machine_of(program) == "aarch64"
+    program.write_bytes(b"#!/bin/sh\nexit 0\n and more")
+    assert machine_of(program) is None
+
+
+def test_a_cross_worker_builds_what_needs_no_training_and_only_what_it_names() -> None:
+    worker = WorkerSettings("local", [X86_64.triple], cross=[AARCH64.triple])
+    assert builds(worker, MATRIX.cell("3.13", X86_64.triple, "pgo+lto"))
+    assert builds(worker, MATRIX.cell("3.13", AARCH64.triple, "noopt"))
+    assert not builds(worker, MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+    assert not builds(WorkerSettings("local", [X86_64.triple]), MATRIX.cell("3.13", AARCH64.triple, "noopt"))
+
+
+def test_another_processors_compiler_rt_lies_where_recipes_see_it(tmp_path: Path) -> None:
+    runtime = {}
+    for name in runtime_names("aarch64"):
+        runtime[name] = tmp_path / name
+        runtime[name].write_text(name)
+    prepare(tmp_path / "tools", AARCH64, Toolchain(tmp_path, {}, tmp_path / "include", runtime))
+    laid = tmp_path / "tools/resource/lib/linux"
+    assert {path.name for path in laid.iterdir()} == set(runtime)
+    assert "-resource-dir=/mnt/pymint/toolchain/resource\n" in (tmp_path / "tools/target.cfg").read_text()
