@@ -10,7 +10,7 @@ import pytest
 from workers.errors import Failure
 from workers.model import load_matrix
 from workers.nodes import NodeSpec
-from workers.plan import archive_name, in_build_order, missing, plan_nodes, provider_facts, shipped_nodes
+from workers.plan import archive_name, in_build_order, missing, plan_nodes, provider_facts, shipped_nodes, wanted_nodes
 from workers.reports.build import ChosenPin, PlannedNode
 
 SYSROOT = NodeSpec("sysroot", "dependencies", "sysroot.sh", sources=("ziglang",))
@@ -112,6 +112,13 @@ def test_the_archive_is_made_of_the_libraries_and_the_last_cpython() -> None:
     build = NodeSpec("cpython-build", "cpython", "b.sh", sources=("cpython-3.13",))
     nodes = plan(SYSROOT, ZLIB, build, replace(PYTHON, needs=("zlib", "sysroot", "cpython-build")))
     assert shipped_nodes(list(nodes.values())) == ["sysroot", "zlib", "cpython"]
+
+
+def test_what_the_proof_needs_is_built_and_not_shipped() -> None:
+    tests = NodeSpec("openssl-tests", "fips-provider", "t.sh")
+    nodes = list(plan(SYSROOT, tests, replace(PYTHON, needs=("sysroot",))).values())
+    assert "openssl-tests" not in shipped_nodes(nodes)
+    assert "openssl-tests" in wanted_nodes(nodes)
 
 
 @pytest.mark.parametrize(

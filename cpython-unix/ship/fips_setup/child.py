@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,20 @@ def ask(tree: Tree, *, variable: bool = False) -> Answer:
     except (ValueError, TypeError):
         last = done.stderr.strip().rpartition("\n")[2]
         return Answer(error=f"exit code {done.returncode} of {tree.python}: {last or 'it said nothing'}")
+
+
+def why_no_hashes() -> str | None:
+    """Why a process like this one can't use hashlib; None when it can.
+
+    Found out by another one: a module that was cut off ends the process that loads it by SIGBUS.
+    """
+    if sys.modules.get("_hashlib") is not None:
+        return None
+    command = [sys.executable, "-B", "-c", "import hashlib, ssl; hashlib.sha256()"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode == 0:
+        return None
+    return done.stderr.strip().rpartition("\n")[2] or f"loading the module ended a process with {done.returncode}"
 
 
 def problem_on(answer: Answer, tree: Tree) -> str | None:

@@ -6,6 +6,8 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 
+from .child import why_no_hashes
+
 # OpenSSL's Configure, $config{FIPSKEY}; the same since 3.0. It is published: the MAC finds damage, it is no signature.
 _KEY = bytes.fromhex("f4556650ac31d35461610bac4ed81b1a181b2d8a43ea2854cbae22ca74560813")
 _BLOCK = 64
@@ -21,7 +23,9 @@ def module_mac(module: bytes) -> str:
 
 
 def _sha256() -> Callable[[bytes], bytes]:
-    """OpenSSL's where it works. With FIPS mode asked for and broken, importing hashlib ends in RuntimeError."""
+    """OpenSSL's where it works: with FIPS mode asked for and broken, importing hashlib ends in an error, or worse."""
+    if why_no_hashes() is not None:
+        return sha256_in_python
     try:
         import hashlib
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .child import why_no_hashes
 from .config import difference, settings_of
 from .mac import module_mac
 from .places import Tree, in_venv
@@ -71,6 +72,9 @@ def _asked_by(tree: Tree) -> list[str]:
 
 def _provider() -> tuple[list[str] | None, str | None]:
     """What serves hashlib and ssl of this process; or why they can't be imported."""
+    broken = why_no_hashes()
+    if broken is not None:
+        return None, broken
     try:
         facts = [importlib.import_module(name).fips_provider for name in ("_hashlib", "_ssl")]
     except (RuntimeError, ImportError) as error:
