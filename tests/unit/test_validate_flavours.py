@@ -26,6 +26,11 @@ def test_the_good_ones_break_none_of_them(good: Contents) -> None:
     assert broken(good) == set()
 
 
+def test_of_debug_symbols_nothing_is_wanted_that_only_an_interpreter_has() -> None:
+    results = judge(make_case(GOOD_SYMBOLS, load_policy("pymint"), family=FAMILY))
+    assert [result.id for result in results if result.findings] == []
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_one_fault_breaks_the_rule_for_it(name: str) -> None:
     good, change = CHANGES[name]

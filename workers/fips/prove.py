@@ -48,12 +48,17 @@ class Step:
 
 
 def prove(
-    archive: Path, scratch: Path, progress: Progress, plan: Plan | None = None, suites: Sequence[Path] = ()
+    archive: Path,
+    scratch: Path,
+    progress: Progress,
+    plan: Plan | None = None,
+    suites: Sequence[Path] | str = (),
 ) -> ProveReport:
     """Proves an archive. A check that does not hold is in the report, it is no exception.
 
     scratch: a folder that is made, and removed in the end, on a file system with room for the unpacked archive.
-    suites: objects of the node openssl-tests; taken is the first that is of the module's release and machine.
+    suites: objects of the node openssl-tests; taken is the first that is of the module's release and machine. A text
+    says why the module is not tried by them.
     Raises Failure when the archive can't be read to its end.
     """
     with _fresh(scratch) as top:
@@ -163,10 +168,12 @@ def _uses(tree: Tree) -> Iterator[Step]:
     yield from (Step(f"setup.{use.id}", using(use)) for use in USES)
 
 
-def _suite(tree: Tree, suites: Sequence[Path], top: Path) -> Suite | str:
+def _suite(tree: Tree, suites: Sequence[Path] | str, top: Path) -> Suite | str:
     """OpenSSL's tests for the tree's module, unpacked; or why there are none."""
     if tree.module is None:
         return "the archive has no FIPS module"
+    if isinstance(suites, str):
+        return suites
     reason = "no OpenSSL tests are stored here; a build with this provider leaves them in its store"
     for number, packed in enumerate(suites):
         suite = unpack_suite(packed, top / f"openssl-tests {number}")

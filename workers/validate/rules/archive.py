@@ -239,7 +239,7 @@ def readable(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule(
     "archive.libpython",
-    of=whole,
+    of=running,
     why="Programs embed Python through libpython; in a static build nothing may look as if they could.",
 )
 def libpython(contents: Contents, case: Case) -> Iterator[Finding]:
