@@ -16,7 +16,12 @@ from workers.progress import size
 
 # Reports hold text of workers: nothing in them may run, load, send or be framed.
 POLICY = b"default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'; base-uri 'none'"
-TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json", ".zst": "application/zstd"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".zst": "application/zstd",
+    ".gz": "application/gzip",
+}
 
 
 def _harden(request: Any) -> None:
@@ -95,7 +100,7 @@ class Archives(resource.Resource):
     def _send(self, request: Any, path: Path, stored: Stored) -> None:
         request.setHeader(b"etag", f'"{stored.sha256}"'.encode())
         suffix = Path(stored.name).suffix
-        if suffix == ".zst":
+        if suffix in (".zst", ".gz"):
             name = stored.name.replace('"', "")
             request.setHeader(b"content-disposition", f'attachment; filename="{name}"'.encode())
         file = static.File(str(path), defaultType=TYPES.get(suffix, "text/plain; charset=utf-8"))

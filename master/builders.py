@@ -69,6 +69,9 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
         stages.Validate([], limits),
         stages.ProveFips([], limits),
         stages.Archive([], limits),
+        stages.Derive(jobs, limits),
+        stages.ValidateFlavours([], limits),
+        stages.ProveFlavours([], limits),
         Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
         Record(places.incoming, places.keeper, places.page_url),
     ]

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import zstandard
 
-from master.store import BLOCK, ArchiveRecord, Store, digest_of
+from master.store import BLOCK, ArchiveRecord, DerivedRecord, Store, Stored, digest_of
 from steps import pages
-from steps.handover import ARCHIVE, ARCHIVE_NAME, REPORTS, Recorded, Submission
+from steps.handover import ARCHIVE, ARCHIVE_NAME, DERIVED_FILES, REPORTS, Recorded, Submission
 from workers.errors import Failure
+from workers.model import Flavour
 from workers.reports.base import read_report
 from workers.reports.build import (
     ArchiveReport,
     CellName,
+    DerivedArchive,
+    DeriveReport,
     NodesReport,
     PackageReport,
     PlanReport,
     SourcesReport,
 )
-from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
 
 KINDS: dict[str, type] = {
     "plan": PlanReport,
@@ -36,6 +41,9 @@ KINDS: dict[str, type] = {
     "validate": ValidateReport,
     "prove": ProveReport,
     "archive": ArchiveReport,
+    "derive": DeriveReport,
+    "validate-flavours": ValidateFlavoursReport,
+    "prove-flavours": ProveFlavoursReport,
 }
 THROWN_AWAY = "What the worker sent was thrown away; nothing was stored."
 
@@ -48,6 +56,17 @@ class Claims:
     validate: ValidateReport
     prove: ProveReport
     archive: ArchiveReport
+    derive: DeriveReport
+    validate_flavours: ValidateFlavoursReport
+    prove_flavours: ProveFlavoursReport
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """What the master found of an archive and of the tar inside it: sha256 and size of each."""
+
+    archive: tuple[str, int]
+    tar: tuple[str, int]
 
 
 def read_claims(directory: Path) -> Claims:
@@ -56,36 +75,71 @@ def read_claims(directory: Path) -> Claims:
     for name, report in found.items():
         if not report.ok:
             raise Failure("record", f"the report {name} says that its stage failed", todo=THROWN_AWAY)
-    return Claims(found["plan"], found["validate"], found["prove"], found["archive"])
+    return Claims(
+        plan=found["plan"],
+        validate=found["validate"],
+        prove=found["prove"],
+        archive=found["archive"],
+        derive=found["derive"],
+        validate_flavours=found["validate-flavours"],
+        prove_flavours=found["prove-flavours"],
+    )
 
 
-def tar_digest(archive: Path) -> tuple[str, int]:
-    """sha256 and size of the tar inside an archive. Raises Failure when it is not whole zstd."""
+def tar_digest(archive: Path, kind: str = ".zst") -> tuple[str, int]:
+    """sha256 and size of the tar inside an archive. kind: what its name ends with; only `.gz` is not zstd.
+
+    Raises Failure when it is not whole, and when a gzip file has more than one member: uv reads the first only.
+    """
     hasher, size = hashlib.sha256(), 0
     try:
         with archive.open("rb") as stream:
-            reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-            while block := reader.read(BLOCK):
+            for block in _gunzipped(stream) if kind == ".gz" else _unzstd(stream):
                 hasher.update(block)
                 size += len(block)
-    except zstandard.ZstdError as error:
-        raise Failure("record", "the archive is not whole zstd", found=str(error), todo=THROWN_AWAY) from error
+    except (zstandard.ZstdError, zlib.error, EOFError) as error:
+        form = "gzip" if kind == ".gz" else "zstd"
+        raise Failure("record", f"the archive is not whole {form}", found=str(error), todo=THROWN_AWAY) from error
     return hasher.hexdigest(), size
 
 
-def compare(claims: Claims, submission: Submission, *, archive: tuple[str, int], tar: tuple[str, int]) -> None:
-    """Raises Failure that names the first thing that does not fit together."""
+def _unzstd(stream: IO[bytes]) -> Iterator[bytes]:
+    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    while block := reader.read(BLOCK):
+        yield block
+
+
+def _gunzipped(stream: IO[bytes]) -> Iterator[bytes]:
+    """The one member of a gzip file, its checksum held against it. Raises zlib.error and EOFError."""
+    member = zlib.decompressobj(wbits=31)
+    while not member.eof:
+        packed = member.unconsumed_tail or stream.read(BLOCK)
+        if not packed:
+            raise EOFError("it ends before its end")
+        yield member.decompress(packed, BLOCK)
+    if member.unused_data or stream.read(1):
+        raise EOFError("it goes on after its end")
+
+
+def _same(what: str, wanted: object, found: object) -> None:
+    if wanted != found:
+        raise Failure("record", what, wanted=str(wanted), found=str(found), todo=THROWN_AWAY)
+
+
+def _same_bytes(said: ArchiveReport | DerivedArchive, found: Bytes) -> None:
+    _same(f"{said.name} is not what the worker reported", f"sha256 {said.sha256}, {said.size} bytes",
+          f"sha256 {found.archive[0]}, {found.archive[1]} bytes")  # fmt: skip
+    _same(f"the tar in {said.name} is not what the worker reported",
+          f"sha256 {said.tar_sha256}, {said.tar_size} bytes",
+          f"sha256 {found.tar[0]}, {found.tar[1]} bytes")  # fmt: skip
+
+
+def compare(claims: Claims, submission: Submission, found: Bytes) -> None:
+    """Raises Failure that names the first thing about the full archive that does not fit together."""
     plan, said = claims.plan.plan, claims.archive
     cell = CellName(submission.version, submission.target, submission.variant)
-
-    def same(what: str, wanted: object, found: object) -> None:
-        if wanted != found:
-            raise Failure("record", what, wanted=str(wanted), found=str(found), todo=THROWN_AWAY)
-
-    same(f"{said.name} is not what the worker reported", f"sha256 {said.sha256}, {said.size} bytes",
-         f"sha256 {archive[0]}, {archive[1]} bytes")  # fmt: skip
-    same(f"the tar in {said.name} is not what the worker reported", f"sha256 {said.tar_sha256}, {said.tar_size} bytes",
-         f"sha256 {tar[0]}, {tar[1]} bytes")  # fmt: skip
+    same, tar = _same, found.tar
+    _same_bytes(said, found)
     same("other bytes were validated than the archive holds", tar[0], claims.validate.tar_sha256)
     same("other bytes were proven than the archive holds", tar[0], claims.prove.tar_sha256)
     same("the plan is for another cell than this builder's", cell, plan.cell)
@@ -95,6 +149,40 @@ def compare(claims: Claims, submission: Submission, *, archive: tuple[str, int],
     if not ARCHIVE_NAME.match(said.name):
         raise Failure("record", f"{said.name!r} is no name for an archive", todo=THROWN_AWAY)
     same("the archive is not called what the plan says", plan.archive_name, said.name)
+
+
+def compare_derived(claims: Claims, found: Mapping[Flavour, Bytes]) -> None:
+    """Raises Failure that names the first thing about the smaller archives that does not fit together.
+
+    found: what arrived, by flavour, of those that the plan derives.
+    """
+    derive, module = claims.derive, claims.prove.provider_sha256
+    planned, made = (sorted(one.name for one in some) for some in (claims.plan.plan.flavours, derive.archives))
+    _same("other archives were derived than planned", planned, made)
+    _same("the smaller archives were derived from other bytes than the archive holds",
+          claims.archive.tar_sha256, derive.from_tar_sha256)  # fmt: skip
+    _same("the smaller archives hold another FIPS module than was proven", module, derive.provider_sha256)
+    validated = {one.flavour: one.report for one in claims.validate_flavours.reports}
+    proven = {one.flavour: one.report for one in claims.prove_flavours.reports}
+    for check in claims.prove_flavours.checks:
+        if not check.ok:
+            raise Failure(
+                "record", f"the check {check.id} of the smaller archives does not hold",
+                wanted=check.wanted, found=check.found, todo=THROWN_AWAY,
+            )  # fmt: skip
+    for one in derive.archives:
+        if not ARCHIVE_NAME.match(one.name):
+            raise Failure("record", f"{one.name!r} is no name for an archive", todo=THROWN_AWAY)
+        _same_bytes(one, found[one.flavour])
+        judges: list[tuple[str, ValidateReport | ProveReport | None]] = [("validated", validated.get(one.flavour))]
+        if one.flavour != "debug_symbols":
+            judges.append(("proven", proven.get(one.flavour)))
+        for done, report in judges:
+            _same(f"{one.name} was not {done}, or not found good", True, report is not None and report.ok)
+            _same(f"other bytes were {done} than {one.name} holds",
+                  one.tar_sha256, report.tar_sha256 if report is not None else "")  # fmt: skip
+    for flavour, proof in proven.items():
+        _same(f"another FIPS module was proven in {flavour}", module, proof.provider_sha256)
 
 
 def check_judged(archive: ArchiveReport, directory: Path) -> None:
@@ -112,21 +200,28 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
     """Checks a submission and puts it into the store and the index. Raises Failure; nothing is stored then."""
     claims = read_claims(submission.directory)
     path = submission.directory / ARCHIVE
-    compare(claims, submission, archive=digest_of(path), tar=tar_digest(path))
+    compare(claims, submission, Bytes(digest_of(path), tar_digest(path)))
     plan = claims.plan.plan
+    smaller = {one.flavour: submission.directory / DERIVED_FILES[one.flavour] for one in plan.flavours}
+    found = {
+        one.flavour: Bytes(digest_of(smaller[one.flavour]), tar_digest(smaller[one.flavour], Path(one.name).suffix))
+        for one in plan.flavours
+    }
+    compare_derived(claims, found)
     check_judged(claims.archive, submission.directory)
-    archive = store.put(path, claims.archive.name)
-    if archive.sha256 != claims.archive.sha256:
-        raise Failure("record", f"{archive.name} changed while it was stored", todo="Check the master's disk.")
+    archive = _put(store, path, claims.archive)
+    derived = [
+        DerivedRecord(one.flavour, _put(store, smaller[one.flavour], one), one.tar_sha256, one.tar_size)
+        for one in claims.derive.archives
+    ]
     reports = [store.put(submission.directory / f"{name}.json", f"{name}.json") for name in REPORTS]
-    rendered = {"validate.html": pages.of_validate(claims.validate), "prove.html": pages.of_prove(claims.prove)}
-    for name, body in rendered.items():
+    for name, body in _rendered(claims).items():
         reports.append(store.put_bytes(body.encode(), name))
-    sums = "".join(f"{one.sha256}  {one.name}\n" for one in [archive, *reports])
+    sums = "".join(f"{one.sha256}  {one.name}\n" for one in [archive, *(one.archive for one in derived), *reports])
     reports.append(store.put_bytes(sums.encode(), "SHA256SUMS"))
     store.add(
         ArchiveRecord(
-            schema="pymint/record/1",
+            schema="pymint/record/2",
             cell=plan.cell,
             builder=submission.builder,
             number=submission.number,
@@ -142,16 +237,35 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
             provider=claims.archive.provider,
             pins=plan.pins,
             reports=reports,
+            derived=derived,
         )
     )
     base = f"archives/{submission.builder}/{submission.number}/"
     links = {
         archive.name: base + archive.name,
+        **{one.archive.name: base + one.archive.name for one in derived},
         "validation report": base + "validate.html",
         "FIPS proof": base + "prove.html",
         "all files": base,
     }
     return Recorded(archive.name, archive.sha256, archive.size, links)
+
+
+def _put(store: Store, path: Path, said: ArchiveReport | DerivedArchive) -> Stored:
+    stored = store.put(path, said.name)
+    if stored.sha256 != said.sha256:
+        raise Failure("record", f"{stored.name} changed while it was stored", todo="Check the master's disk.")
+    return stored
+
+
+def _rendered(claims: Claims) -> dict[str, str]:
+    """The judges' reports as pages, by the names that they are stored under."""
+    found = {"validate.html": pages.of_validate(claims.validate), "prove.html": pages.of_prove(claims.prove)}
+    for valid in claims.validate_flavours.reports:
+        found[f"validate-{valid.flavour}.html"] = pages.of_validate(valid.report)
+    for proof in claims.prove_flavours.reports:
+        found[f"prove-{proof.flavour}.html"] = pages.of_prove(proof.report)
+    return found
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from master.home import write_file
 from workers.errors import Failure
+from workers.model import Flavour
 from workers.reports.base import decode, encode
 from workers.reports.build import CellName, ChosenPin, ProviderFacts
 
@@ -41,10 +42,23 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class ArchiveRecord:
-    """One archive, where it came from and what was found of it. Times in seconds since 1970, UTC."""
+class DerivedRecord:
+    """An archive that was made from the full one; digest and size of the tar inside it."""
 
-    schema: Literal["pymint/record/1"]
+    flavour: Flavour
+    archive: Stored
+    tar_sha256: str
+    tar_size: int
+
+
+@dataclass(frozen=True)
+class ArchiveRecord:
+    """A build's archives, where they came from and what was found of them. Times in seconds since 1970, UTC.
+
+    archive, tar_sha256, tar_size: of the full one. Records of the first schema have no other.
+    """
+
+    schema: Literal["pymint/record/1", "pymint/record/2"]
     cell: CellName
     builder: str
     number: int
@@ -60,9 +74,14 @@ class ArchiveRecord:
     provider: ProviderFacts
     pins: list[ChosenPin]
     reports: list[Stored]
+    derived: list[DerivedRecord] = field(default_factory=list)
+
+    def archives(self) -> list[Stored]:
+        """The full one first."""
+        return [self.archive, *(one.archive for one in self.derived)]
 
     def files(self) -> list[Stored]:
-        return [self.archive, *self.reports]
+        return [*self.archives(), *self.reports]
 
 
 @dataclass(frozen=True)

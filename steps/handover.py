@@ -17,18 +17,24 @@ from steps.program import REPORT_LIMIT, headline
 from steps.results import FAILURE, SUCCESS
 from steps.transfer import fetch_file
 from workers.errors import Failure
+from workers.model import DERIVED
 from workers.progress import size
 
-ARCHIVE_NAME = re.compile(r"\Acpython-[A-Za-z0-9][A-Za-z0-9._+-]{0,160}\.tar\.zst\Z")
+ARCHIVE_NAME = re.compile(r"\Acpython-[A-Za-z0-9][A-Za-z0-9._+-]{0,160}\.tar\.(?:zst|gz)\Z")
 REPORTS = (
     "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "archive",
+    "derive", "validate-flavours", "prove-flavours",
 )  # fmt: skip
 ARCHIVE = "archive.tar.zst"
+# What the smaller archives are called while they wait to be looked at.
+DERIVED_FILES: dict[str, str] = {flavour: f"{flavour}.archive" for flavour in DERIVED}
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a build hands over. `directory` on the master holds `archive.tar.zst` and `<report>.json`."""
+    """What a build hands over. `directory` on the master holds `archive.tar.zst`, `<report>.json` and, of what the
+    plan derives, `<flavour>.archive`.
+    """
 
     directory: Path
     builder: str
@@ -75,7 +81,7 @@ class _Handover(BuildStep):
 
 
 class Upload(_Handover):
-    """Copies the archive and all reports to the master's `incoming/<build id>/`, under names of the master's choice.
+    """Copies all archives and reports to the master's `incoming/<build id>/`, under names of the master's choice.
 
     Proves: nothing yet.
     Leaves: the files, not yet looked at.
@@ -89,28 +95,33 @@ class Upload(_Handover):
 
     async def run(self) -> int:
         name = str(self.getProperty("archive_name"))
-        if not ARCHIVE_NAME.match(name):
-            return await self.refuse(f"upload: {name!r} is no name for an archive")
+        archives = {name: ARCHIVE}
+        for flavour, derived in (self.getProperty("derived_names") or {}).items():
+            archives[str(derived)] = DERIVED_FILES[flavour]
+        for called in archives:
+            if not ARCHIVE_NAME.match(called):
+                return await self.refuse(f"upload: {called!r} is no name for an archive")
         here = f"../run/{self.build.buildid}"
         await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
         wanted = [(f"{here}/reports/{report}.json", f"{report}.json", REPORT_LIMIT) for report in REPORTS]
-        wanted.append((f"{here}/archive/{name}", ARCHIVE, self.limit))
+        wanted += [(f"{here}/archive/{called}", file, self.limit) for called, file in archives.items()]
         for source, destination, limit in wanted:
             try:
                 await fetch_file(self, source, self.directory / destination, limit)
             except Failure as failure:
                 await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
                 return await self.refuse(str(failure))
-        volume = (self.directory / ARCHIVE).stat().st_size
-        self.said = f"{name}: {size(volume)} received"
+        volume = sum((self.directory / file).stat().st_size for file in archives.values())
+        smaller = f" and {len(archives) - 1} derived from it" if len(archives) > 1 else ""
+        self.said = f"{name}{smaller}: {size(volume)} received"
         return SUCCESS
 
 
 class Record(CompositeStepMixin, _Handover):
     """Checks what arrived against what the reports claim, and puts it into the store and the index.
 
-    Proves: the archive's bytes are those that were validated and proven, of this commit and this cell.
-    Leaves: the archive and its reports in the store, create-only; an index record; links on the build's page.
+    Proves: the archives' bytes are those that were validated and proven, of this commit and this cell.
+    Leaves: the archives and their reports in the store, create-only; an index record; links on the build's page.
     """
 
     name = "record"

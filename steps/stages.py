@@ -9,20 +9,22 @@ from steps.program import WorkerProgram
 from workers.errors import Failure
 from workers.reports.build import (
     ArchiveReport,
+    DeriveReport,
     NodesReport,
     PackageReport,
     PlanReport,
     SourcesReport,
     Stage,
 )
-from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
 
 
 class Plan(WorkerProgram[PlanReport]):
     """Decides everything before anything is built: pins, keys, what is stored.
 
     Proves: the plan is of the commit that was checked out and of the cell that this builder is for.
-    Leaves: `plan.json` in the run directory; properties `python_version`, `archive_name`, `provider`, `releases`.
+    Leaves: `plan.json` in the run directory; properties `python_version`, `archive_name`, `derived_names`, `provider`,
+    `releases`.
     """
 
     name = "plan"
@@ -64,6 +66,7 @@ class Plan(WorkerProgram[PlanReport]):
         said: dict[str, Any] = {
             "python_version": plan.python_version,
             "archive_name": plan.archive_name,
+            "derived_names": {one.flavour: one.name for one in plan.flavours},
             "provider": summaries.of_facts(plan.provider),
             "provider_version": plan.provider.provider_version,
             "provider_procedure": plan.provider.procedure,
@@ -207,3 +210,60 @@ class Archive(WorkerProgram[ArchiveReport]):
 
     def summary(self, report: ArchiveReport) -> str:
         return summaries.of_archive(report)
+
+
+class Derive(WorkerProgram[DeriveReport]):
+    """Makes the smaller flavours out of the archive: install_only, the same stripped, and the debug symbols.
+
+    Proves: it read the tar that was validated and proven, and the FIPS module in each flavour is the one proven.
+    Leaves: the smaller archives beside the full one.
+    """
+
+    name = "derive"
+    program = "derive"
+    report = DeriveReport
+    report_name = "derive"
+
+    def summary(self, report: DeriveReport) -> str:
+        return summaries.of_derive(report)
+
+
+class ValidateFlavours(WorkerProgram[ValidateFlavoursReport]):
+    """Judges each smaller archive by the rules for its flavour, and beside the others.
+
+    Proves: no rule was broken on these very bytes.
+    Leaves: the reports, as build data and as a page each.
+    """
+
+    name = "validate-flavours"
+    program = "validate-flavours"
+    report = ValidateFlavoursReport
+    report_name = "validate-flavours"
+
+    def summary(self, report: ValidateFlavoursReport) -> str:
+        return summaries.of_validate_flavours(report)
+
+    async def keep(self, report: ValidateFlavoursReport) -> None:
+        for one in report.reports:
+            await self.addHTMLLog(f"validation report, {one.flavour}", pages.embedded(pages.of_validate(one.report)))
+
+
+class ProveFlavours(WorkerProgram[ProveFlavoursReport]):
+    """Proves the FIPS mode of each smaller archive, that its bytecode is used, and that its symbols are found.
+
+    Proves: every check held, with the FIPS module of the full archive.
+    Leaves: the reports, as build data and as a page each; the other checks as a log.
+    """
+
+    name = "prove-flavours"
+    program = "prove-flavours"
+    report = ProveFlavoursReport
+    report_name = "prove-flavours"
+
+    def summary(self, report: ProveFlavoursReport) -> str:
+        return summaries.of_prove_flavours(report)
+
+    async def keep(self, report: ProveFlavoursReport) -> None:
+        for one in report.reports:
+            await self.addHTMLLog(f"FIPS proof, {one.flavour}", pages.embedded(pages.of_prove(one.report)))
+        await self.addCompleteLog("bytecode and symbols", summaries.checks_in_words(report.checks))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from workers.progress import seconds, size
 from workers.reports.build import (
     ArchiveReport,
+    DeriveReport,
     NodesReport,
     PackageReport,
     Plan,
@@ -14,7 +15,7 @@ from workers.reports.build import (
     ProviderFacts,
     SourcesReport,
 )
-from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.checks import Check, ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
 
 
 def of_provider(version: str, procedure: str, certificate: str | None) -> str:
@@ -36,7 +37,12 @@ def releases(plan: Plan) -> dict[str, str]:
 def of_plan(report: PlanReport) -> str:
     plan = report.plan
     stored = sum(node.stored for node in plan.nodes)
-    work = "all of it stored" if plan.archive_stored else f"{len(plan.nodes)} nodes, {stored} of them stored"
+    if plan.all_stored:
+        work = "all of it stored"
+    elif plan.archive_stored:
+        work = "the archive is stored, the smaller ones are to be derived"
+    else:
+        work = f"{len(plan.nodes)} nodes, {stored} of them stored"
     older = ", ".join(f"{pin.source} {pin.version} for {pin.newest}" for pin in plan.pins if not pin.is_newest)
     return f"CPython {plan.python_version}: {work}" + (f" (not the first choice: {older})" if older else "")
 
@@ -97,3 +103,40 @@ def of_prove(report: ProveReport) -> str:
 def of_archive(report: ArchiveReport) -> str:
     origin = "from the store" if report.origin == "store" else "packed"
     return f"{report.name}: {size(report.size)}, {origin}, {seconds(report.measure.wall_s)}"
+
+
+def of_derive(report: DeriveReport) -> str:
+    """ "install_only 24.1 MB, install_only_stripped 19.0 MB, debug_symbols 8.5 MB: derived, 12.0 s"."""
+    took = seconds(report.measure.wall_s)
+    if not report.archives:
+        return f"nothing to derive, {took}"
+    stored = all(one.origin == "store" for one in report.archives)
+    made = ", ".join(f"{one.flavour} {size(one.size)}" for one in report.archives)
+    return f"{made}: {'from the store' if stored else 'derived'}, {took}"
+
+
+def of_validate_flavours(report: ValidateFlavoursReport) -> str:
+    """Which rules were broken in which flavour, else how many held."""
+    broken = [f"{one.flavour} {rule.id}" for one in report.reports for rule in one.report.rules if rule.findings]
+    if broken:
+        return f"{len(broken)} rules broken: {', '.join(broken)}"
+    held = max((len(one.report.rules) for one in report.reports), default=0)
+    return f"{len(report.reports)} archives: {held} rules held, {seconds(report.measure.wall_s)}"
+
+
+def of_prove_flavours(report: ProveFlavoursReport) -> str:
+    """Which checks failed in which flavour, else how many held."""
+    checks = [(f"{one.flavour} {check.id}", check.ok) for one in report.reports for check in one.report.checks]
+    checks += [(check.id, check.ok) for check in report.checks]
+    wrong = [name for name, ok in checks if not ok]
+    if wrong:
+        return f"{len(wrong)} of {len(checks)} checks failed: {', '.join(wrong)}"
+    return f"{len(report.reports)} archives run: {len(checks)} checks held, {seconds(report.measure.wall_s)}"
+
+
+def checks_in_words(checks: Sequence[Check]) -> str:
+    """A few lines a check, for a log."""
+    return "".join(
+        f"{'held' if check.ok else 'FAILED'}  {check.id}\n  wanted  {check.wanted}\n  found   {check.found}\n"
+        for check in checks
+    )

@@ -1,4 +1,4 @@
-"""`./mint build`, `follow` and `stop`: from one cell and a commit to an archive, through the farm."""
+"""`./mint build`, `follow` and `stop`: from one cell and a commit to its archives, through the farm."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ SCHEDULER = "forceschedulers/force-cell"
 @click.option("--variant", default="pgo+lto", show_default=True, help="pgo+lto, freethreaded+pgo+lto, noopt or debug.")
 @click.option("--rev", default="HEAD", show_default=True, help="The commit to build: any name git has for it.")
 @click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False, resolve_path=True), help="Also copy the archive there."
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Also copy the archives there.",
 )
 def build(version: str, target: str, variant: str, rev: str, output: Path | None) -> None:
     """Builds one CPython, validates it, proves its FIPS mode, and says where it is."""
@@ -180,20 +182,32 @@ def tell_failure(rest: Rest, build: Build | None, result: int, page: str, took: 
 
 def tell_success(farm: Farm, rest: Rest, build: Build, took: str, output: Path | None) -> None:
     said = properties_of(rest, build.id)
-    stored = Store(farm_settings.store_path(farm.settings, farm.home)).path_of(said["archive_sha256"])
+    store = Store(farm_settings.store_path(farm.settings, farm.home))
     builder = builder_names(rest)[build.builder_id]
-    click.echo(f"\n{said['archive_name']}  (built in {took})")
+    record = store.find(builder, build.number)
+    if record is None:
+        raise Failure(
+            "build",
+            "the build ended well, but the store has no record of it",
+            wanted=f"one of {builder} #{build.number} in {store.root / 'index'}",
+            todo="Someone moved or pruned the store meanwhile; build again.",
+        )
+    click.echo(f"\n{record.archive.name}  (built in {took})")
     lines = {
-        "archive": f"{stored}  ({size(int(said['archive_size']))})",
-        "sha256": said["archive_sha256"],
+        "archive": f"{store.path_of(record.archive.sha256)}  ({size(record.archive.size)})",
+        "sha256": record.archive.sha256,
         "FIPS": said.get("provider", ""),
         "reports": f"{farm.page}archives/{builder}/{build.number}/",
         "page": build.page(farm.page),
     }
     for name, value in lines.items():
         click.echo(f"  {name:<8} {value}")
+    for one in record.derived:
+        click.echo(f"  {'derived':<8} {one.archive.name}  ({size(one.archive.size)})")
+        click.echo(f"  {'':<8} {store.path_of(one.archive.sha256)}")
     if output is not None:
-        click.echo(f"  {'copied':<8} {copied(stored, output, said['archive_name'])}")
+        for archive in record.archives():
+            click.echo(f"  {'copied':<8} {copied(store.path_of(archive.sha256), output, archive.name)}")
     click.echo("The farm stays up for the next build; `./mint down` ends it.")
 
 

@@ -22,7 +22,7 @@ CFG = ROOT / "master" / "master.cfg"
 X86, ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"
 STAGES = [
     "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate",
-    "prove-fips", "archive", "upload", "record",
+    "prove-fips", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
 ]  # fmt: skip
 OWN = ("__Janitor",)
 

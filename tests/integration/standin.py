@@ -2,11 +2,12 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"tamper": true, "archive_bytes": SIZE}.
+"tamper": FLAVOUR, "archive_bytes": SIZE}.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import subprocess
@@ -28,17 +29,30 @@ from workers.reports.build import (
     BuiltNode,
     CellName,
     ChosenPin,
+    DerivedArchive,
+    DeriveReport,
     FetchedSource,
     NodesReport,
     PackageReport,
     Plan,
+    PlannedFlavour,
     PlannedNode,
     PlanReport,
     ProviderFacts,
     SourcesReport,
     Stage,
 )
-from workers.reports.checks import Check, Finding, ProveReport, RuleResult, ValidateReport
+from workers.reports.checks import (
+    Check,
+    Finding,
+    FlavourProof,
+    FlavourValidation,
+    ProveFlavoursReport,
+    ProveReport,
+    RuleResult,
+    ValidateFlavoursReport,
+    ValidateReport,
+)
 
 ORDERS: dict[str, Any] = json.loads((ROOT / "standin.json").read_text()) if (ROOT / "standin.json").exists() else {}
 TOOK = Measure(0.3, 0.2, 1000)
@@ -107,6 +121,8 @@ def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places:
         int(git("show", "-s", "--format=%ct")), f"{version}.5",
         cell.archive_name(f"{version}.5", "20261123T2015"),
         "1" * 64, False, {"clang": "22"}, ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins, nodes,
+        [PlannedFlavour(one, cell.archive_name(f"{version}.5", "20261123T2015", one), "1" * 64, False)
+         for one in cell.target.derived],
     )  # fmt: skip
     write_report(made, places.run / "plan.json")
     write_report(PlanReport("pymint/plan-report/2", ok, made, TOOK), places.reports / "plan.json")
@@ -214,7 +230,7 @@ def archive(places: Places) -> None:
     frame = b"\x50\x2a\x4d\x18" + extra.to_bytes(4, "little") + bytes(extra) if extra else b""
     packed = zstandard.ZstdCompressor().compress(tar) + frame
     said = hashlib.sha256(packed).hexdigest()
-    if ORDERS.get("tamper"):
+    if ORDERS.get("tamper") == "full":
         packed = zstandard.ZstdCompressor().compress(tar.replace(b"tar", b"rat"))
     (places.run / "archive").mkdir(parents=True, exist_ok=True)
     Path(places.run / "archive" / name).write_bytes(packed)
@@ -226,3 +242,78 @@ def archive(places: Places) -> None:
     write_report(report, places.reports / "archive.json")
     if not ok:
         refuse("archive")
+
+
+def _smaller(planned: PlannedFlavour) -> bytes:
+    return f"a tar of {planned.name}\n".encode() * 500
+
+
+@click.command()
+@click.option("--jobs", type=int)
+@places
+@failing_plainly
+def derive(jobs: int | None, places: Places) -> None:
+    ok = obey("derive", places)
+    made = []
+    for one in places.plan().flavours:
+        tar = _smaller(one)
+        pack = gzip.compress if one.name.endswith(".gz") else zstandard.ZstdCompressor().compress
+        packed = pack(tar)
+        said = hashlib.sha256(packed).hexdigest()
+        if ORDERS.get("tamper") == one.flavour:
+            packed = pack(tar.replace(b"tar", b"rat"))
+        (places.run / "archive" / one.name).write_bytes(packed)
+        made.append(
+            DerivedArchive(
+                one.flavour, one.name, said, len(packed), hashlib.sha256(tar).hexdigest(), len(tar), 5, 1, 1, 1, "built"
+            )
+        )
+    full = hashlib.sha256(_tar(places)).hexdigest()
+    write_report(DeriveReport("pymint/derive/1", ok, full, "4" * 64, made, 1, TOOK), places.reports / "derive.json")
+    if not ok:
+        refuse("derive")
+
+
+@click.command()
+@places
+@failing_plainly
+def validate_flavours(places: Places) -> None:
+    ok = obey("validate-flavours", places)
+    rules = [RuleResult("flavour.left-out", "Small is what it is for.", 1, [])]
+    reports = [
+        FlavourValidation(
+            one.flavour,
+            ValidateReport(
+                "pymint/validate/1", True, one.name, hashlib.sha256(_smaller(one)).hexdigest(), "x", rules, "2.17",
+                "2.17", TOOK,
+            ),
+        )
+        for one in places.plan().flavours
+    ]  # fmt: skip
+    report = ValidateFlavoursReport("pymint/validate-flavours/1", ok, reports, TOOK)
+    write_report(report, places.reports / "validate-flavours.json")
+    if not ok:
+        refuse("validate-flavours")
+
+
+@click.command()
+@places
+@failing_plainly
+def prove_flavours(places: Places) -> None:
+    ok = obey("prove-flavours", places)
+    checks = [Check("md5-refused", "on", "negative", True, "ValueError", "ValueError")]
+    reports = [
+        FlavourProof(
+            one.flavour,
+            ProveReport(
+                "pymint/prove/1", True, one.name, hashlib.sha256(_smaller(one)).hexdigest(), "OpenSSL FIPS Provider",
+                "3.5.7", "4" * 64, "toolchain", None, checks, 0.01, 0.11, TOOK,
+            ),
+        )
+        for one in places.plan().flavours if one.flavour != "debug_symbols"
+    ]  # fmt: skip
+    found = [Check("debug_symbols.found.python3", "off", "positive", ok, "main.c", "main.c" if ok else "nothing")]
+    report = ProveFlavoursReport("pymint/prove-flavours/1", ok, reports, found, TOOK)
+    write_report(report, places.reports / "prove-flavours.json")
+    if not ok:
+        refuse("prove-flavours")

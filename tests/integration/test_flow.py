@@ -12,10 +12,11 @@ import pytest
 
 from master.store import Store
 from tests.integration.farm import TARGET, Farm, cell_name, commit, git, until
+from workers.model import load_matrix
 
 STEPS = [
     "worker_preparation", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
-    "package", "validate", "prove-fips", "archive", "upload", "record",
+    "package", "validate", "prove-fips", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
 ]  # fmt: skip
 
 
@@ -58,6 +59,13 @@ def test_a_forced_cell_goes_from_commit_to_recorded_archive(farm: Farm, good: di
     assert record is not None
     assert (record.commit, record.archive.sha256) == (head, said["archive_sha256"])
     assert record.provider.certificate is None
+    assert [one.flavour for one in record.derived] == list(load_matrix().targets[TARGET].derived)
+    links = {link["name"]: link["url"] for link in steps["record"]["urls"]}
+    for one in record.archives():
+        delivered = farm.http.get(links[one.name])
+        assert hashlib.sha256(delivered.content).hexdigest() == one.sha256
+        assert delivered.headers["content-type"] == f"application/{'gzip' if one.name.endswith('.gz') else 'zstd'}"
+        assert one.name in delivered.headers["content-disposition"]
     assert not list(farm.home.incoming.iterdir())
 
 
@@ -192,6 +200,14 @@ def test_a_failed_validation_is_readable_in_the_browser_and_nothing_is_stored(fa
     assert list(Store(farm.home.root / "store").records()) == before
 
 
+@pytest.mark.parametrize("stage", ["derive", "validate-flavours", "prove-flavours"])
+def test_a_smaller_archive_that_is_not_good_ends_the_build_and_nothing_is_stored(farm: Farm, stage: str) -> None:
+    before = list(Store(farm.home.root / "store").records())
+    step = failed_step(farm, farm.force(cell_name("3.10"), revision=on_branch(farm, f"no-{stage}", fail=stage)))
+    assert (step["name"], step["state_string"]) == (stage, f"{stage}: the stand-in was told to fail")
+    assert list(Store(farm.home.root / "store").records()) == before
+
+
 def test_a_report_of_another_schema_is_refused(farm: Farm) -> None:
     revision = on_branch(farm, "future", wrong_schema="prove")
     step = failed_step(farm, farm.force(cell_name("3.10"), revision=revision))
@@ -200,10 +216,11 @@ def test_a_report_of_another_schema_is_refused(farm: Farm) -> None:
     assert "pymint/from-the-future/9" in farm.step_log(step, "problem")
 
 
-def test_an_archive_that_is_not_what_was_reported_is_refused_and_named(farm: Farm) -> None:
+@pytest.mark.parametrize("flavour", ["full", "install_only_stripped"])
+def test_an_archive_that_is_not_what_was_reported_is_refused_and_named(farm: Farm, flavour: str) -> None:
     store = farm.home.root / "store"
     before = sorted(store.rglob("*"))
-    step = failed_step(farm, farm.force(cell_name("3.10"), revision=on_branch(farm, "tampered", tamper=True)))
+    step = failed_step(farm, farm.force(cell_name("3.10"), revision=on_branch(farm, f"bad-{flavour}", tamper=flavour)))
     assert step["name"] == "record"
     assert str(step["state_string"]).startswith("record: cpython-3.10.5-")
     assert "is not what the worker reported" in str(step["state_string"])
@@ -223,7 +240,7 @@ def test_reports_are_build_data(farm: Farm, good: dict[str, Any]) -> None:
 
 def test_stored_reports_can_run_nothing_in_the_browser(farm: Farm, good: dict[str, Any]) -> None:
     base = f"archives/{cell_name('3.12')}/{good['number']}/"
-    for name in ("validate.html", "prove.html", "plan.json", "SHA256SUMS", ""):
+    for name in ("validate.html", "prove.html", "prove-install_only.html", "plan.json", "SHA256SUMS", ""):
         answer = farm.http.get(base + name)
         assert answer.status_code == 200, name
         assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -106,7 +106,8 @@ def test_build_starts_the_farm_and_says_where_the_archive_is_and_down_leaves_not
     assert digest is not None, said
     assert hashlib.sha256(Path(archive[1]).read_bytes()).hexdigest() == digest[1]
     for stage in ("checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package",
-                  "validate", "prove-fips", "archive", "upload", "record"):  # fmt: skip
+                  "validate", "prove-fips", "archive", "derive", "validate-flavours", "prove-flavours", "upload",
+                  "record"):  # fmt: skip
         assert f"✓ {stage}: " in said
     assert f"{fresh.farm.url}#/builders/" in said
 
@@ -114,9 +115,13 @@ def test_build_starts_the_farm_and_says_where_the_archive_is_and_down_leaves_not
     code, said = fresh.build("--output", str(fresh.cache / "here"))
     assert code == 0, said
     assert fresh.pid("master") == master, "the farm was left running, so the second build uses it"
-    assert [path.name for path in (fresh.cache / "here").iterdir()] == [
-        f"cpython-3.13.5-{TARGET}-noopt-20261123T2015.tar.zst"
-    ]
+    assert {path.name for path in (fresh.cache / "here").iterdir()} == {
+        f"cpython-3.13.5-{TARGET}-noopt-20261123T2015.tar.zst",
+        f"cpython-3.13.5-{TARGET}-noopt-install_only-20261123T2015.tar.gz",
+        f"cpython-3.13.5-{TARGET}-noopt-install_only_stripped-20261123T2015.tar.gz",
+        f"cpython-3.13.5-{TARGET}-noopt-debug_symbols-20261123T2015.tar.zst",
+    }
+    assert len(re.findall(r"^  derived  \S+  \([\d.]+ (?:bytes|kB)\)\n +/\S+$", said, re.MULTILINE)) == 3
 
     status = json.loads(fresh("status", "--json")[1])
     assert status["running"] == {"master": master, "worker": fresh.pid("worker")}

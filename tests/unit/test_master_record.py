@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,32 @@ import zstandard
 
 from master.record import KINDS, promote, tar_digest
 from master.store import Store
-from steps.handover import ARCHIVE, REPORTS, Submission
+from steps.handover import ARCHIVE, DERIVED_FILES, REPORTS, Submission
 from workers.errors import Failure
+from workers.model import DERIVED, Flavour, load_matrix
 from workers.reports.base import Measure, write_report
 from workers.reports.build import (
     ArchiveReport,
     CellName,
+    DerivedArchive,
+    DeriveReport,
     NodesReport,
     PackageReport,
     Plan,
+    PlannedFlavour,
     PlanReport,
     ProviderFacts,
     SourcesReport,
 )
-from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.checks import (
+    Check,
+    FlavourProof,
+    FlavourValidation,
+    ProveFlavoursReport,
+    ProveReport,
+    ValidateFlavoursReport,
+    ValidateReport,
+)
 
 TAR = b"the tar" * 1000
 PACKED = zstandard.ZstdCompressor().compress(TAR)
@@ -37,8 +50,42 @@ CELL = CellName("3.13", "x86_64-unknown-linux-gnu", "pgo+lto")
 FACTS = ProviderFacts("3.5.7", "toolchain", None, "2.17")
 
 
+MODULE = "b" * 64
+NAMES = {
+    flavour: load_matrix()
+    .cell(CELL.version, CELL.target, CELL.variant)
+    .archive_name("3.13.5", "20261123T2015", flavour)
+    for flavour in DERIVED
+}
+
+
 def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def smaller_tar(flavour: Flavour) -> bytes:
+    return f"the tar of {flavour}".encode() * 1000
+
+
+def packed(flavour: Flavour) -> bytes:
+    tar = smaller_tar(flavour)
+    return gzip.compress(tar, mtime=0) if NAMES[flavour].endswith(".gz") else zstandard.ZstdCompressor().compress(tar)
+
+
+SMALLER = {flavour: packed(flavour) for flavour in DERIVED}
+
+
+def valid(name: str, tar: bytes) -> ValidateReport:
+    return ValidateReport("pymint/validate/1", True, name, sha(tar), "pymint", [], "2.17", "2.17", TOOK)
+
+
+def proof(name: str, tar: bytes) -> ProveReport:
+    return ProveReport("pymint/prove/1", True, name, sha(tar), "p", "3.5.7", MODULE, "toolchain", None, [], 0, 0, TOOK)
+
+
+def derived(flavour: Flavour) -> DerivedArchive:
+    tar, archive = smaller_tar(flavour), SMALLER[flavour]
+    return DerivedArchive(flavour, NAMES[flavour], sha(archive), len(archive), sha(tar), len(tar), 1, 1, 1, 1, "built")
 
 
 @dataclass
@@ -49,6 +96,7 @@ class Handover:
     reports: dict[str, Any]
     store: Store
     archive: bytes = PACKED
+    smaller: dict[Flavour, bytes] = field(default_factory=lambda: dict(SMALLER))
 
     def change(self, report: str, /, **fields: Any) -> None:
         self.reports[report] = replace(self.reports[report], **fields)
@@ -57,12 +105,15 @@ class Handover:
         for name, report in self.reports.items():
             write_report(report, self.submission.directory / f"{name}.json")
         (self.submission.directory / ARCHIVE).write_bytes(self.archive)
+        for flavour, data in self.smaller.items():
+            (self.submission.directory / DERIVED_FILES[flavour]).write_bytes(data)
         return promote(self.store, self.submission, now=1_000_000)
 
 
 @pytest.fixture
 def handover(tmp_path: Path) -> Handover:
-    plan = Plan("pymint/plan/2", CELL, COMMIT, False, 0, "3.13.5", NAME, "k", False, {}, FACTS, [], [])
+    flavours = [PlannedFlavour(flavour, NAMES[flavour], "k", False) for flavour in DERIVED]
+    plan = Plan("pymint/plan/2", CELL, COMMIT, False, 0, "3.13.5", NAME, "k", False, {}, FACTS, [], [], flavours)
     stages = {
         name: NodesReport("pymint/nodes/1", True, name, [], TOOK)
         for name in ("dependencies", "openssl", "fips-provider", "cpython")
@@ -72,12 +123,26 @@ def handover(tmp_path: Path) -> Handover:
         "sources": SourcesReport("pymint/sources/1", True, [], [], TOOK),
         **stages,
         "package": PackageReport("pymint/package/1", True, NAME, sha(TAR), len(TAR), 1, "built", TOOK),
-        "validate": ValidateReport("pymint/validate/1", True, NAME, sha(TAR), "pymint", [], "2.17", "2.17", TOOK),
-        "prove": ProveReport(
-            "pymint/prove/1", True, NAME, sha(TAR), "p", "3.5.7", "b" * 64, "toolchain", None, [], 0.0, 0.1, TOOK
-        ),
+        "validate": valid(NAME, TAR),
+        "prove": proof(NAME, TAR),
         "archive": ArchiveReport(
             "pymint/archive/1", True, NAME, sha(PACKED), len(PACKED), sha(TAR), len(TAR), "built", FACTS, TOOK
+        ),
+        "derive": DeriveReport(
+            "pymint/derive/1", True, sha(TAR), MODULE, [derived(flavour) for flavour in DERIVED], 1, TOOK
+        ),
+        "validate-flavours": ValidateFlavoursReport(
+            "pymint/validate-flavours/1",
+            True,
+            [FlavourValidation(one, valid(NAMES[one], smaller_tar(one))) for one in DERIVED],
+            TOOK,
+        ),
+        "prove-flavours": ProveFlavoursReport(
+            "pymint/prove-flavours/1",
+            True,
+            [FlavourProof(one, proof(NAMES[one], smaller_tar(one))) for one in DERIVED if one != "debug_symbols"],
+            [Check("debug_symbols.found", "off", "positive", True, "main.c", "main.c")],
+            TOOK,
         ),
     }
     directory = tmp_path / "incoming" / "7"
@@ -101,9 +166,15 @@ def test_what_is_true_is_stored_indexed_and_linked(handover: Handover) -> None:
     assert (record.commit, record.cell, record.recorded_at) == (COMMIT, CELL, 1_000_000)
     assert handover.store.checked(record.archive).read_bytes() == PACKED
     names = {one.name for one in record.reports}
-    assert names == {*(f"{name}.json" for name in REPORTS), "validate.html", "prove.html", "SHA256SUMS"}
-    sums = next(one for one in record.reports if one.name == "SHA256SUMS")
-    assert f"{sha(PACKED)}  {NAME}\n" in handover.store.checked(sums).read_text()
+    pages = {f"{judge}{which}.html" for judge in ("validate", "prove") for which in ("", *(f"-{f}" for f in DERIVED))}
+    assert names == {*(f"{name}.json" for name in REPORTS), *(pages - {"prove-debug_symbols.html"}), "SHA256SUMS"}
+    sums = handover.store.checked(next(one for one in record.reports if one.name == "SHA256SUMS")).read_text()
+    assert f"{sha(PACKED)}  {NAME}\n" in sums
+    assert [(one.flavour, one.archive.name) for one in record.derived] == list(NAMES.items())
+    for one in record.derived:
+        assert handover.store.checked(one.archive).read_bytes() == SMALLER[one.flavour]
+        assert f"{one.archive.sha256}  {one.archive.name}\n" in sums
+        assert kept.links[one.archive.name].endswith(f"/{one.archive.name}")
 
 
 def lie(report: str, /, **fields: Any) -> Callable[[Handover], None]:
@@ -116,6 +187,44 @@ def other_plan(**fields: Any) -> Callable[[Handover], None]:
 
 def other_bytes(handover: Handover) -> None:
     handover.archive = zstandard.ZstdCompressor().compress(b"another tar")
+
+
+def other_smaller(flavour: Flavour, change: Callable[[bytes], bytes]) -> Callable[[Handover], None]:
+    """Other bytes of a smaller archive, of which the worker says so itself."""
+
+    def tell(handover: Handover) -> None:
+        data = handover.smaller[flavour] = change(SMALLER[flavour])
+        derived_as(flavour, sha256=sha(data), size=len(data))(handover)
+
+    return tell
+
+
+def derived_as(flavour: Flavour, **fields: Any) -> Callable[[Handover], None]:
+    def tell(handover: Handover) -> None:
+        archives = handover.reports["derive"].archives
+        handover.change(
+            "derive", archives=[replace(one, **fields) if one.flavour == flavour else one for one in archives]
+        )
+
+    return tell
+
+
+def judged_as(stage: str, **fields: Any) -> Callable[[Handover], None]:
+    """A judge's report on each smaller archive, changed."""
+
+    def tell(handover: Handover) -> None:
+        found = handover.reports[stage].reports
+        handover.change(stage, reports=[replace(one, report=replace(one.report, **fields)) for one in found])
+
+    return tell
+
+
+def not_judged(stage: str) -> Callable[[Handover], None]:
+    return lambda handover: handover.change(stage, reports=handover.reports[stage].reports[1:])
+
+
+def other_smaller_bytes(handover: Handover) -> None:
+    handover.smaller["install_only"] = gzip.compress(b"another tar")
 
 
 def cut(handover: Handover) -> None:
@@ -147,6 +256,29 @@ def two_frames(handover: Handover) -> None:
         (lie("archive", name=NAME.replace("3.13.5", "3.13.6")), "not called what the plan says"),
         (lie("archive", reports={"validate.json": "0" * 64}), r"validate\.json is not the report that"),
         (lie("archive", reports={"../../etc/passwd": "0" * 64}), "is not the report that"),
+        (other_smaller_bytes, "install_only-.* is not what the worker reported"),
+        (other_smaller("install_only", lambda data: data[:-3]), "not whole gzip"),
+        (other_smaller("install_only", lambda data: data + data), "not whole gzip"),
+        (other_smaller("install_only", lambda data: data + b"\0"), "not whole gzip"),
+        (other_smaller("install_only", lambda data: data[:-8] + bytes(8)), "not whole gzip"),
+        (other_smaller("debug_symbols", lambda data: data[:-3]), "the tar in .*debug_symbols|not whole zstd"),
+        (derived_as("install_only_stripped", tar_sha256="0" * 64), "the tar in .*install_only_stripped"),
+        (derived_as("install_only", name="../../evil.tar.gz"), "other archives were derived than planned"),
+        (lie("derive", archives=[]), "other archives were derived than planned"),
+        (lie("derive", from_tar_sha256="0" * 64), "derived from other bytes"),
+        (lie("derive", provider_sha256="0" * 64), "hold another FIPS module than was proven"),
+        (lie("derive", ok=False), "the report derive says that its stage failed"),
+        (judged_as("validate-flavours", tar_sha256="0" * 64), "other bytes were validated than .*install_only"),
+        (judged_as("validate-flavours", ok=False), "was not validated, or not found good"),
+        (not_judged("validate-flavours"), "was not validated, or not found good"),
+        (judged_as("prove-flavours", tar_sha256="0" * 64), "other bytes were proven than .*install_only"),
+        (judged_as("prove-flavours", ok=False), "was not proven, or not found good"),
+        (judged_as("prove-flavours", provider_sha256="0" * 64), "another FIPS module was proven in install_only"),
+        (not_judged("prove-flavours"), "was not proven, or not found good"),
+        (
+            lie("prove-flavours", checks=[Check("debug_symbols.found", "off", "positive", False, "a", "b")]),
+            "the check debug_symbols.found of the smaller archives does not hold",
+        ),
         (other_plan(commit="b" * 40), "of another commit"),
         (other_plan(dirty=True), "of a changed checkout"),
         (other_plan(cell=CellName("3.12", CELL.target, CELL.variant)), "for another cell"),

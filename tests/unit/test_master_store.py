@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from master.store import ArchiveRecord, Store, Stored
+from master.store import ArchiveRecord, DerivedRecord, Store, Stored
 from workers.errors import Failure
 from workers.reports.build import CellName, ProviderFacts
 
@@ -33,6 +34,28 @@ def record(archive: Stored, number: int = 1, commit: str = COMMIT, when: int = 0
         python_version="3.13.5", archive=archive, tar_sha256="d" * 64, tar_size=1,
         provider=ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins=[], reports=[],
     )  # fmt: skip
+
+
+def test_a_record_of_before_the_smaller_archives_is_read(store: Store, tmp_path: Path) -> None:
+    """As the first schema had it, without what was derived."""
+    old = record(store.put(file(tmp_path, b"x"), "a.tar.zst"))
+    path = store.add(old)
+    written = json.loads(path.read_bytes())
+    assert written.pop("derived") == []
+    path.chmod(0o644)
+    path.write_text(json.dumps(written))
+    assert store.find(BUILDER, 1) == old
+    assert [one.name for one in old.files()] == ["a.tar.zst"]
+
+
+def test_what_was_derived_is_kept_with_its_record(store: Store, tmp_path: Path) -> None:
+    full, smaller = (store.put(file(tmp_path, name.encode()), name) for name in ("a.tar.zst", "a.tar.gz"))
+    store.put(file(tmp_path, b"loose"), "b")
+    store.add(
+        replace(record(full), schema="pymint/record/2", derived=[DerivedRecord("install_only", smaller, "d" * 64, 1)])
+    )
+    assert len(store.prune(really=True)) == 1
+    assert store.checked(smaller).read_bytes() == b"a.tar.gz"
 
 
 def test_bytes_lie_under_their_digest_and_can_not_be_written(store: Store, tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from steps import pages, summaries
 from steps.checkout import check_request
 from steps.program import failure_in, headline, progress_of
 from workers.errors import Failure
+from workers.model import Flavour
 from workers.reports.base import Measure
 from workers.reports.build import (
     BuiltNode,
     CellName,
     ChosenPin,
+    DerivedArchive,
+    DeriveReport,
     FetchedSource,
     NodesReport,
     Plan,
@@ -20,7 +26,17 @@ from workers.reports.build import (
     ProviderFacts,
     SourcesReport,
 )
-from workers.reports.checks import Check, Finding, ProveReport, RuleResult, ValidateReport
+from workers.reports.checks import (
+    Check,
+    Finding,
+    FlavourProof,
+    FlavourValidation,
+    ProveFlavoursReport,
+    ProveReport,
+    RuleResult,
+    ValidateFlavoursReport,
+    ValidateReport,
+)
 
 TOOK = Measure(0.3, 0.1, 10)
 FAILURE = Failure(
@@ -68,6 +84,30 @@ def test_the_plan_says_when_a_pin_is_not_the_newest() -> None:
     )
     text = summaries.of_plan(PlanReport("pymint/plan-report/2", True, plan, TOOK))
     assert "not the first choice: cpython-3.13 3.13.5 for 3.13.15" in text
+
+
+def smaller(flavour: Flavour, origin: Literal["store", "built"]) -> DerivedArchive:
+    return DerivedArchive(flavour, "n", "s", 24_100_000, "t", 1, 1, 1, 1, 1, origin)
+
+
+def test_the_smaller_archives_are_named_with_their_sizes() -> None:
+    report = DeriveReport("pymint/derive/1", True, "s", "s", [smaller("install_only", "built")], 2, TOOK)
+    assert summaries.of_derive(report) == "install_only 24.1 MB: derived, 0.3 s"
+    kept = replace(report, archives=[smaller("install_only", "store"), smaller("debug_symbols", "store")])
+    assert summaries.of_derive(kept) == "install_only 24.1 MB, debug_symbols 24.1 MB: from the store, 0.3 s"
+
+
+def test_what_is_wrong_with_a_smaller_archive_is_named_with_its_flavour() -> None:
+    rules = [RuleResult("flavour.left-out", "w", 1, [Finding("f", "f", "w")]), RuleResult("a.good", "w", 1, [])]
+    bad = ValidateReport("pymint/validate/1", False, "n", "s", "pymint", rules, None, None, TOOK)
+    judged = ValidateFlavoursReport("pymint/validate-flavours/1", False, [FlavourValidation("install_only", bad)], TOOK)
+    assert summaries.of_validate_flavours(judged) == "1 rules broken: install_only flavour.left-out"
+    checks = [Check("md5", "on", "negative", False, "w", "f"), Check("start", "on", "positive", True, "w", "w")]
+    proof = ProveReport("pymint/prove/1", False, "n", "s", "p", "3", "s", "toolchain", None, checks, 0, 0, TOOK)
+    found = [Check("debug_symbols.found.x", "off", "positive", False, "a line", "none")]
+    proven = ProveFlavoursReport("pymint/prove-flavours/1", False, [FlavourProof("install_only", proof)], found, TOOK)
+    assert summaries.of_prove_flavours(proven) == "2 of 3 checks failed: install_only md5, debug_symbols.found.x"
+    assert summaries.checks_in_words(found) == "FAILED  debug_symbols.found.x\n  wanted  a line\n  found   none\n"
 
 
 def test_validated_is_said_with_a_certificate_only() -> None:
