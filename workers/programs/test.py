@@ -24,10 +24,10 @@ from workers.reports.suite import Extent, Mode, RanFile, SuiteReport
 from workers.store import Store, require_space
 from workers.suite.data import Where, load_pins, load_running, pins_path, planned
 from workers.suite.identity import INSTALL, Contents, key, read_contents
+from workers.suite.judge import headline, judge
+from workers.suite.junit import Broken, Outcome
 from workers.suite.page import in_words, page
 from workers.suite.propose import proposal
-from workers.suite.junit import Broken, Outcome
-from workers.suite.judge import headline, judge
 from workers.suite.running import Ran, Tree, remove, run_all
 from workers.tarball import extract
 

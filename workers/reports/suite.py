@@ -1,4 +1,4 @@
-"""The report of CPython's own test suite: what ran on which bytes, what failed, and whether each failure was expected."""
+"""The report of CPython's own test suite: what ran on which bytes, what failed, what was expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of cpython-unix/suite: which test files run in which extent and mode, and which names are pinned as failing."""
+"""The data of cpython-unix/suite: which test files run, and which names are pinned as failing."""
 
 from __future__ import annotations
 

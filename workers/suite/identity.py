@@ -41,7 +41,7 @@ def read_contents(archive: Path) -> Contents:
         tar.finish()
     if document is None:
         raise Failure(
-            "test-suite", f"{archive.name} can't be tested", wanted=f"{_DOCUMENT} and the test package of a full archive",
+            "test-suite", f"{archive.name} can't be tested", wanted=f"{_DOCUMENT} of a full archive",
             found=f"no {_DOCUMENT}", todo="Name the full archive: the others have no tests in them.",
         )  # fmt: skip
     where = Where(

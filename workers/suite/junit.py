@@ -1,4 +1,4 @@
-"""What a test file left, from regrtest's JUnit XML and its exit code. Pure; prose is shown to people and decides nothing."""
+"""What a test file left, from regrtest's JUnit XML and exit code. Pure; prose decides nothing."""
 
 from __future__ import annotations
 

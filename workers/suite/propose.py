@@ -1,4 +1,4 @@
-"""The pins that would make a report's failures expected ones: a proposal for a person to judge, never written anywhere."""
+"""The pins that would make a report's failures expected ones: a proposal for people to judge."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Runs CPython's test files on an unpacked tree: one sandbox a file, as many at a time as there are processors.
 
-Each file gets a sandbox of its own, so no test finds another one's ports, files, semaphores or processes, and whatever it
-leaves running ends with it. The tree is read-only, at the plain path of a recipe's PREFIX: a space or a letter that is not
-ASCII in it breaks upstream's tests of paths, shebangs and encodings without saying anything of the tree, and the proof
-has worked at such a path already. The directory that regrtest works in has such a letter.
+Each file gets a sandbox of its own, so no test finds another one's ports, files, semaphores or processes, and whatever
+it leaves running ends with it. The tree is read-only, at the plain path of a recipe's PREFIX: a space or a letter that is
+not ASCII in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof has
+worked at such a path already. The directory that regrtest works in has such a letter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ from workers.reports.suite import Mode
 from workers.sandbox import BUILD, DEPS, OUT, TOOLCHAIN, Ended, run_in_sandbox
 from workers.suite.data import Running
 from workers.suite.junit import Left, Outcome, outcome_of
-from workers.suite.ordinary_user import NOT_ENTERED
 
 _HERE = Path(__file__).parent
 _FILE = re.compile(r"\A[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*\Z")
+_NOT_ENTERED = 125  # what a sandbox ends with that could not be entered (workers/enter_sandbox.py)
 # What regrtest needs after its own time limit to write tracebacks and end.
 _GRACE_S = 60
 # Those of `make test`; -E would take nothing away here, but some tests look for it.
@@ -90,7 +89,7 @@ class Tree:
             left = Left(ended.exit_code, ended.wall_s, limit, xml.read_bytes() if xml.is_file() else None, log)
         finally:
             remove(self.scratch / place)
-        if ended.exit_code == NOT_ENTERED:
+        if ended.exit_code == _NOT_ENTERED:
             raise _unable("a test could not be started", log)
         return Ran(file, mode, outcome_of(file, left), ended)
 
@@ -100,9 +99,8 @@ class Tree:
         here = self.scratch / place
         for name in ("build/home", "out"):
             (here / name).mkdir(parents=True)
-        user = [sys.executable, "-I", "-S", str(_HERE / "ordinary_user.py")] if sys.platform == "linux" else []
         ended = run_in_sandbox(
-            [*user, *command],
+            command,
             build=build or here / "build",
             deps=self.root,
             out=here / "out",
@@ -111,6 +109,7 @@ class Tree:
             environment=environment(fips=fips),
             log=here / "log",
             directory=BUILD,
+            ordinary_user=True,
         )
         return ended, (here / "log").read_text(errors="replace")
 
@@ -154,6 +153,6 @@ def remove(directory: Path) -> None:
 def _unable(what: str, log: str) -> Failure:
     return Failure(
         "test-suite", what, found="\n".join(log.strip().splitlines()[-5:]) or "no output",
-        todo="`./mint doctor` says whether this machine lets sandboxes be made. Where an ordinary user can't be had in\n"
-        "one, the suite can't run: [suite] extent = \"none\" in settings.toml builds without it, and says so.",
+        todo="`./mint doctor` says whether this machine lets sandboxes be made. The suite also needs to become an\n"
+        "ordinary user in one, for which /proc has to be writable there: in a container it often is not.",
     )  # fmt: skip
