@@ -5,11 +5,14 @@ setUpModule and their counterparts raise (`addSubTest` is not overridden, `addEr
 The result object knows them all: what the XML lacks is added from there. Nothing else of regrtest is changed.
 """
 
+from __future__ import annotations
+
 import importlib
 import runpy
+from typing import Any
 
 
-def _result_class():
+def _result_class() -> Any:
     for name in ("test.libregrtest.testresult", "test.support.testresult"):  # from 3.12 on, and before
         try:
             return importlib.import_module(name).RegressionTestResult
@@ -19,16 +22,16 @@ def _result_class():
     raise SystemExit("this CPython's test package has no RegressionTestResult")
 
 
-def _name(test):
+def _name(test: Any) -> str:
     """The test's id; of a subtest, that of its test: subtests' own texts hold addresses and paths."""
     test = getattr(test, "test_case", test)
-    return test.id() if hasattr(test, "id") else str(test)
+    return str(test.id() if hasattr(test, "id") else test)
 
 
-def _complete(result_class):
+def _complete(result_class: Any) -> None:
     original = result_class.get_xml_element
 
-    def get_xml_element(self):
+    def get_xml_element(self: Any) -> Any:
         from xml.etree import ElementTree as ET
 
         suite = original(self)

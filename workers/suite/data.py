@@ -73,7 +73,8 @@ class Pin:
 
 def load_running(path: Path = RUN) -> Running:
     """Raises Failure when the file can't be read or is not of that form."""
-    return _convert(_read(path), Running, path)
+    running: Running = _convert(_read(path), Running, path)
+    return running
 
 
 def pins_path(version: str) -> Path:
@@ -91,7 +92,7 @@ def load_pins(version: str, path: Path | None = None) -> list[Pin]:
     raw = _read(path)
     if unknown := sorted(set(raw) - {"pin"}):
         raise _wrong(path, f"unknown tables: {', '.join(unknown)}", "only [[pin]] tables")
-    pins = _convert(raw.get("pin", []), list[Pin], path)
+    pins: list[Pin] = _convert(raw.get("pin", []), list[Pin], path)
     seen: set[tuple[object, ...]] = set()
     for pin in pins:
         if not pin.reason.strip() or pin.reason.startswith("?"):

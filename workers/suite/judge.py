@@ -28,8 +28,8 @@ class Verdict:
 
     def passed(self, file: str, mode: Mode) -> bool:
         """Whether a file went as expected."""
-        wrong = [failure for failure in self.failures if failure.reason is None]
-        return not any((one.file, one.mode) == (file, mode) for one in [*wrong, *self.vanished])
+        wrong = {(failure.file, failure.mode) for failure in self.failures if failure.reason is None}
+        return (file, mode) not in wrong | {(gone.file, gone.mode) for gone in self.vanished}
 
 
 def judge(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], where: Where) -> Verdict:

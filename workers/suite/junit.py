@@ -85,7 +85,7 @@ def _broken(case: ET.Element) -> Broken | None:
     for tag, how in (("error", "error"), ("failure", "failed")):
         found = case.find(tag)
         if found is not None and name is not None:
-            return Broken(name, "error" if how == "error" else "failed", _end(found.text or found.get("message", "")))
+            return Broken(name, "error" if how == "error" else "failed", _end(found.text or found.get("message") or ""))
     if case.findtext("outcome") == "UNEXPECTED_SUCCESS" and name is not None:
         return Broken(name, "unexpected success", "it passed, though CPython itself expects that it fails")
     return None

@@ -40,7 +40,7 @@ def _grouped(new: Iterable[Failed]) -> dict[tuple[str, str, str], list[Failed]]:
     modes: dict[tuple[str, str, str], set[str]] = {}
     first: dict[tuple[str, str, str], Failed] = {}
     for failure in new:
-        name = (failure.file, failure.test, failure.how if failure.test == failure.file else "")
+        name = failure.file, failure.test, str(failure.how) if failure.test == failure.file else ""
         modes.setdefault(name, set()).add(failure.mode)
         first.setdefault(name, failure)
     grouped: dict[tuple[str, str, str], list[Failed]] = {}

@@ -1,8 +1,8 @@
 """Runs CPython's test files on an unpacked tree: one sandbox a file, as many at a time as there are processors.
 
 Each file gets a sandbox of its own, so no test finds another one's ports, files, semaphores or processes, and whatever
-it leaves running ends with it. The tree is read-only, at the plain path of a recipe's PREFIX: a space or a letter that is
-not ASCII in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof has
+it leaves running ends with it. The tree is read-only, at the plain path of a recipe's PREFIX: a space or a non-ASCII
+letter in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof has
 worked at such a path already. The directory that regrtest works in has such a letter.
 """
 
