@@ -103,7 +103,9 @@ def command(
         _write_page(report, html_path)
     _tell(report, progress)
     if pin:
-        progress.line(f"\n# for {pins_path('3.N').parent.name}/, once each reason is known:\n\n{proposal(report)}")
+        progress.line(
+            f"\n# for cpython-unix/suite/{report.cell.version}.toml, once each reason is known:\n\n{proposal(report)}"
+        )
     if not report.ok:
         sys.exit(1)
 
@@ -123,7 +125,7 @@ def _of_a_run(where: Places, asked: Asked, progress: Progress) -> SuiteReport:
     cell = load_matrix().cell(plan.cell.version, plan.cell.target, plan.cell.variant)
     write_report({NODE: identity}, where.state / "roots" / f"{cell.builder_name}.{NODE}.json")
     with store.locked(identity, lambda: progress.line("waiting for another build that tests the same tree")):
-        passed = _passed_before(store, identity)
+        passed = _passed_before(store, identity) if asked.whole else None
         if passed is not None:
             progress.line(f"{plan.archive_name}: these files passed in {passed.tested}, by these very expectations")
             return replace(
@@ -138,7 +140,7 @@ def _of_a_run(where: Places, asked: Asked, progress: Progress) -> SuiteReport:
         report = run_suite(archive, contents, asked, scratch, progress)
         report = replace(report, archive=plan.archive_name, tested=plan.archive_name, measure=watch.measure())
         if report.ok and asked.whole:
-            scratch.mkdir()
+            scratch.mkdir(parents=True)
             write_report(report, scratch / "report.json")
             store.add(identity, NODE, scratch / "report.json", report.measure)
             remove(scratch)
@@ -207,8 +209,8 @@ def run_suite(archive: Path, contents: Contents, asked: Asked, scratch: Path, pr
         origin="run",
         cell=CellName(where.version, where.target, where.variant),
         python_version=where.release,
-        extent=extent,
-        why=why,
+        extent=extent if asked.whole or extent == "none" else "chosen",
+        why=why if asked.whole or extent == "none" else "as asked for",
         resources=running.resources,
         files=[
             RanFile(

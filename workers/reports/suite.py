@@ -73,7 +73,7 @@ class SuiteReport:
     """tree_sha256: digest of the files below python/install, which alone are tested. tested: the archive they ran in.
 
     That is another archive than `archive` only when its tree is the same, byte for byte (`origin` is then "store").
-    why: what decided the extent. resources: regrtest's `-u`.
+    extent: `chosen` are single files or modes, which say nothing of the rest. why: what decided it. resources: regrtest's `-u`.
     """
 
     schema: Literal["pymint/test/1"]
@@ -85,7 +85,7 @@ class SuiteReport:
     origin: Literal["run", "store"]
     cell: CellName
     python_version: str
-    extent: Extent
+    extent: Extent | Literal["chosen"]
     why: str
     resources: str
     files: list[RanFile]

@@ -24,7 +24,7 @@ def in_words(report: SuiteReport) -> str:
         tests = sum(ran.run for ran in files)
         parts.append(f"FIPS {mode} {tests:,} tests in {len(files)} files".replace(",", " "))
     expected = len(report.failures) - len(report.new)
-    whole = "the full suite" if report.extent == "full" else "the quick part of the suite"
+    whole = {"full": "the full suite", "quick": "the quick part of the suite"}.get(report.extent, "what was chosen")
     before = f", as they did in {report.tested}" if report.origin == "store" else ""
     return f"{whole} passed{before}: {'; '.join(parts)}; {expected} expected failures"
 
