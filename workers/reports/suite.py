@@ -73,7 +73,8 @@ class SuiteReport:
     """tree_sha256: digest of the files below python/install, which alone are tested. tested: the archive they ran in.
 
     That is another archive than `archive` only when its tree is the same, byte for byte (`origin` is then "store").
-    extent: `chosen` are single files or modes, which say nothing of the rest. why: what decided it. resources: regrtest's `-u`.
+    extent: `chosen` are single files or modes, which say nothing of the rest. why: what decided it.
+    resources: regrtest's `-u`.
     """
 
     schema: Literal["pymint/test/1"]
