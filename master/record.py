@@ -24,6 +24,7 @@ from workers.reports.build import (
     SourcesReport,
 )
 from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.suite import SuiteReport
 
 KINDS: dict[str, type] = {
     "plan": PlanReport,
@@ -35,6 +36,7 @@ KINDS: dict[str, type] = {
     "package": PackageReport,
     "validate": ValidateReport,
     "prove": ProveReport,
+    "test": SuiteReport,
     "archive": ArchiveReport,
 }
 THROWN_AWAY = "What the worker sent was thrown away; nothing was stored."
@@ -47,6 +49,7 @@ class Claims:
     plan: PlanReport
     validate: ValidateReport
     prove: ProveReport
+    suite: SuiteReport
     archive: ArchiveReport
 
 
@@ -56,7 +59,7 @@ def read_claims(directory: Path) -> Claims:
     for name, report in found.items():
         if not report.ok:
             raise Failure("record", f"the report {name} says that its stage failed", todo=THROWN_AWAY)
-    return Claims(found["plan"], found["validate"], found["prove"], found["archive"])
+    return Claims(found["plan"], found["validate"], found["prove"], found["test"], found["archive"])
 
 
 def tar_digest(archive: Path) -> tuple[str, int]:
@@ -88,6 +91,7 @@ def compare(claims: Claims, submission: Submission, *, archive: tuple[str, int],
          f"sha256 {tar[0]}, {tar[1]} bytes")  # fmt: skip
     same("other bytes were validated than the archive holds", tar[0], claims.validate.tar_sha256)
     same("other bytes were proven than the archive holds", tar[0], claims.prove.tar_sha256)
+    same("other bytes were tested than the archive holds", tar[0], claims.suite.tar_sha256)
     same("the plan is for another cell than this builder's", cell, plan.cell)
     same("the plan is of another commit than the one checked out", submission.commit, plan.commit)
     same("the plan was made of a changed checkout", False, plan.dirty)
@@ -120,6 +124,7 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
         raise Failure("record", f"{archive.name} changed while it was stored", todo="Check the master's disk.")
     reports = [store.put(submission.directory / f"{name}.json", f"{name}.json") for name in REPORTS]
     rendered = {"validate.html": pages.of_validate(claims.validate), "prove.html": pages.of_prove(claims.prove)}
+    rendered["test.html"] = pages.of_suite(claims.suite)
     for name, body in rendered.items():
         reports.append(store.put_bytes(body.encode(), name))
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in [archive, *reports])
@@ -149,6 +154,7 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
         archive.name: base + archive.name,
         "validation report": base + "validate.html",
         "FIPS proof": base + "prove.html",
+        "test suite": base + "test.html",
         "all files": base,
     }
     return Recorded(archive.name, archive.sha256, archive.size, links)

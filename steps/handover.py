@@ -21,7 +21,8 @@ from workers.progress import size
 
 ARCHIVE_NAME = re.compile(r"\Acpython-[A-Za-z0-9][A-Za-z0-9._+-]{0,160}\.tar\.zst\Z")
 REPORTS = (
-    "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "archive",
+    "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "test",
+    "archive",
 )  # fmt: skip
 ARCHIVE = "archive.tar.zst"
 

@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-PROGRAMS = ("plan", "sources", "build", "package", "validate", "prove", "archive", "status", "prune")
+PROGRAMS = ("plan", "sources", "build", "package", "validate", "prove", "test", "archive", "status", "prune")
 
 
 class _Programs(click.Group):

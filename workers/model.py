@@ -51,7 +51,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Variant:
-    """How a CPython is built. `since` is the first version (minor) that has it."""
+    """How a CPython is built. `since` is the first version (minor) that has it; `suite`: how much of its tests runs."""
 
     name: str
     pgo: bool = False
@@ -59,6 +59,7 @@ class Variant:
     freethreaded: bool = False
     debug: bool = False
     since: str | None = None
+    suite: Literal["full", "quick", "none"] = "quick"
 
     @property
     def slug(self) -> str:

@@ -22,7 +22,7 @@ from master.instance import Process
 from master.settings import native_target
 from workers.model import ROOT, load_matrix
 
-PROGRAMS = ("plan", "sources", "build", "package", "validate", "prove", "archive")
+PROGRAMS = ("plan", "sources", "build", "package", "validate", "prove", "test", "archive")
 GIT = {
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
     "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org", "GIT_CONFIG_GLOBAL": "/dev/null",

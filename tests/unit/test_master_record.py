@@ -27,6 +27,7 @@ from workers.reports.build import (
     SourcesReport,
 )
 from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.suite import RanFile, SuiteReport
 
 TAR = b"the tar" * 1000
 PACKED = zstandard.ZstdCompressor().compress(TAR)
@@ -76,6 +77,24 @@ def handover(tmp_path: Path) -> Handover:
         "prove": ProveReport(
             "pymint/prove/1", True, NAME, sha(TAR), "p", "3.5.7", "b" * 64, "toolchain", None, [], 0.0, 0.1, TOOK
         ),
+        "test": SuiteReport(
+            "pymint/test/1",
+            True,
+            NAME,
+            sha(TAR),
+            "c" * 64,
+            NAME,
+            "run",
+            CELL,
+            "3.13.15",
+            "quick",
+            "w",
+            "all",
+            [RanFile("test_x", "off", True, 9, 1, 2.0, 1.0)],
+            [],
+            [],
+            TOOK,
+        ),
         "archive": ArchiveReport(
             "pymint/archive/1", True, NAME, sha(PACKED), len(PACKED), sha(TAR), len(TAR), "built", FACTS, TOOK
         ),
@@ -101,7 +120,7 @@ def test_what_is_true_is_stored_indexed_and_linked(handover: Handover) -> None:
     assert (record.commit, record.cell, record.recorded_at) == (COMMIT, CELL, 1_000_000)
     assert handover.store.checked(record.archive).read_bytes() == PACKED
     names = {one.name for one in record.reports}
-    assert names == {*(f"{name}.json" for name in REPORTS), "validate.html", "prove.html", "SHA256SUMS"}
+    assert names == {*(f"{name}.json" for name in REPORTS), "validate.html", "prove.html", "test.html", "SHA256SUMS"}
     sums = next(one for one in record.reports if one.name == "SHA256SUMS")
     assert f"{sha(PACKED)}  {NAME}\n" in handover.store.checked(sums).read_text()
 
@@ -140,6 +159,8 @@ def two_frames(handover: Handover) -> None:
         (lie("validate", tar_sha256="0" * 64), "other bytes were validated"),
         (lie("prove", tar_sha256="0" * 64), "other bytes were proven"),
         (lie("validate", ok=False), "the report validate says that its stage failed"),
+        (lie("test", tar_sha256="0" * 64), "other bytes were tested"),
+        (lie("test", ok=False), "the report test says that its stage failed"),
         (lie("prove", ok=False), "the report prove says that its stage failed"),
         (lie("cpython", ok=False), "the report cpython says that its stage failed"),
         (lie("archive", provider=replace(FACTS, certificate="4985")), "disagree about the FIPS provider"),
