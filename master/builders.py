@@ -52,6 +52,12 @@ def fips_options(settings: Settings) -> list[str]:
     return options
 
 
+def suite_options(settings: Settings) -> list[str]:
+    """The options of `test`: how much of CPython's own suite runs, where that is not left to the matrix."""
+    options = [f"--extent={settings.suite.extent}"] if settings.suite.extent else []
+    return options + ([f"--jobs={settings.build.jobs}"] if settings.build.jobs else [])
+
+
 def cell_factory(settings: Settings, places: Places) -> BuildFactory:
     """The stages of docs/architecture.md, in that order and with those names."""
     limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
@@ -68,6 +74,7 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
         stages.Package([], limits),
         stages.Validate([], limits),
         stages.ProveFips([], limits),
+        stages.RunSuite(suite_options(settings), limits),
         stages.Archive([], limits),
         stages.Derive(jobs, limits),
         stages.ValidateFlavours([], limits),

@@ -29,6 +29,7 @@ from workers.reports.build import (
     SourcesReport,
 )
 from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
+from workers.reports.suite import SuiteReport
 
 KINDS: dict[str, type] = {
     "plan": PlanReport,
@@ -40,6 +41,7 @@ KINDS: dict[str, type] = {
     "package": PackageReport,
     "validate": ValidateReport,
     "prove": ProveReport,
+    "test": SuiteReport,
     "archive": ArchiveReport,
     "derive": DeriveReport,
     "validate-flavours": ValidateFlavoursReport,
@@ -55,6 +57,7 @@ class Claims:
     plan: PlanReport
     validate: ValidateReport
     prove: ProveReport
+    suite: SuiteReport
     archive: ArchiveReport
     derive: DeriveReport
     validate_flavours: ValidateFlavoursReport
@@ -79,6 +82,7 @@ def read_claims(directory: Path) -> Claims:
         plan=found["plan"],
         validate=found["validate"],
         prove=found["prove"],
+        suite=found["test"],
         archive=found["archive"],
         derive=found["derive"],
         validate_flavours=found["validate-flavours"],
@@ -142,6 +146,7 @@ def compare(claims: Claims, submission: Submission, found: Bytes) -> None:
     _same_bytes(said, found)
     same("other bytes were validated than the archive holds", tar[0], claims.validate.tar_sha256)
     same("other bytes were proven than the archive holds", tar[0], claims.prove.tar_sha256)
+    same("other bytes were tested than the archive holds", tar[0], claims.suite.tar_sha256)
     same("the plan is for another cell than this builder's", cell, plan.cell)
     same("the plan is of another commit than the one checked out", submission.commit, plan.commit)
     same("the plan was made of a changed checkout", False, plan.dirty)
@@ -246,6 +251,7 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
         **{one.archive.name: base + one.archive.name for one in derived},
         "validation report": base + "validate.html",
         "FIPS proof": base + "prove.html",
+        "test suite": base + "test.html",
         "all files": base,
     }
     return Recorded(archive.name, archive.sha256, archive.size, links)
@@ -261,6 +267,7 @@ def _put(store: Store, path: Path, said: ArchiveReport | DerivedArchive) -> Stor
 def _rendered(claims: Claims) -> dict[str, str]:
     """The judges' reports as pages, by the names that they are stored under."""
     found = {"validate.html": pages.of_validate(claims.validate), "prove.html": pages.of_prove(claims.prove)}
+    found["test.html"] = pages.of_suite(claims.suite)
     for valid in claims.validate_flavours.reports:
         found[f"validate-{valid.flavour}.html"] = pages.of_validate(valid.report)
     for proof in claims.prove_flavours.reports:

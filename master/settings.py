@@ -108,6 +108,13 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Suite:
+    """How much of CPython's own test suite runs on each cell. Left out: what matrix.toml says for its variant."""
+
+    extent: Literal["full", "quick", "none"] | None = None
+
+
+@dataclass(frozen=True)
 class Login:
     """Who may force and stop builds: user name and password hash (`python -m master.access`). Empty: no login."""
 
@@ -127,6 +134,7 @@ class Settings:
     fips: Fips = field(default_factory=Fips)
     store: StoreSettings = field(default_factory=StoreSettings)
     build: Build = field(default_factory=Build)
+    suite: Suite = field(default_factory=Suite)
     login: Login = field(default_factory=Login)
 
 
@@ -176,6 +184,7 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         "fips": Fips,
         "store": StoreSettings,
         "build": Build,
+        "suite": Suite,
         "login": Login,
     }
     for section, content in raw.items():

@@ -22,8 +22,8 @@ from workers.progress import size
 
 ARCHIVE_NAME = re.compile(r"\Acpython-[A-Za-z0-9][A-Za-z0-9._+-]{0,160}\.tar\.(?:zst|gz)\Z")
 REPORTS = (
-    "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "archive",
-    "derive", "validate-flavours", "prove-flavours",
+    "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate", "prove", "test",
+    "archive", "derive", "validate-flavours", "prove-flavours",
 )  # fmt: skip
 ARCHIVE = "archive.tar.zst"
 # What the smaller archives are called while they wait to be looked at.

@@ -7,6 +7,8 @@ import jinja2
 from workers.errors import Failure
 from workers.fips.page import page as prove_page
 from workers.reports.checks import ProveReport, ValidateReport
+from workers.reports.suite import SuiteReport
+from workers.suite.page import page as suite_page
 from workers.validate.page import page as validate_page
 from workers.validate.policy import load_policy
 
@@ -32,6 +34,11 @@ def of_validate(report: ValidateReport) -> str:
 def of_prove(report: ProveReport) -> str:
     """The proof, as `./mint prove --html` shows it."""
     return prove_page(report)
+
+
+def of_suite(report: SuiteReport) -> str:
+    """CPython's own tests: what nobody expected first."""
+    return suite_page(report)
 
 
 def embedded(html: str) -> str:

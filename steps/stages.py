@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steps import pages, summaries
+from steps import pages, summaries, test_results
 from steps.program import WorkerProgram
 from workers.errors import Failure
 from workers.reports.build import (
@@ -17,6 +17,7 @@ from workers.reports.build import (
     Stage,
 )
 from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
+from workers.reports.suite import SuiteReport
 
 
 class Plan(WorkerProgram[PlanReport]):
@@ -194,6 +195,29 @@ class ProveFips(WorkerProgram[ProveReport]):
 
     async def keep(self, report: ProveReport) -> None:
         await self.addHTMLLog("FIPS proof", pages.embedded(pages.of_prove(report)))
+
+
+class RunSuite(WorkerProgram[SuiteReport]):
+    """Runs CPython's own tests on the packed tree, or finds that a tree of the same bytes has passed them.
+
+    Proves: every test that failed is pinned by name with a reason, and every pinned one failed.
+    Leaves: the report, as build data and as a page; test result sets in Buildbot.
+    """
+
+    name = "test-suite"
+    program = "test"
+    report = SuiteReport
+    report_name = "test"
+
+    def summary(self, report: SuiteReport) -> str:
+        return summaries.of_suite(report)
+
+    async def keep(self, report: SuiteReport) -> None:
+        await self.addHTMLLog("test suite", pages.embedded(pages.of_suite(report)))
+        for found in test_results.of(report):
+            number = await self.addTestResultSet(found.description, found.category, found.unit)
+            for one in found.results:
+                self.addTestResult(number, one.value, test_name=one.name, duration_ns=one.duration_ns)
 
 
 class Archive(WorkerProgram[ArchiveReport]):

@@ -16,6 +16,8 @@ from workers.reports.build import (
     SourcesReport,
 )
 from workers.reports.checks import Check, ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
+from workers.reports.suite import SuiteReport
+from workers.suite.page import in_words
 
 
 def of_provider(version: str, procedure: str, certificate: str | None) -> str:
@@ -98,6 +100,10 @@ def of_prove(report: ProveReport) -> str:
     tampered = sum(check.kind == "tamper" for check in report.checks)
     provider = of_provider(report.provider_version, report.procedure, report.certificate)
     return f"{len(report.checks)} checks held, {tampered} tamperings refused, provider {provider}"
+
+
+def of_suite(report: SuiteReport) -> str:
+    return f"{in_words(report)}, {seconds(report.measure.wall_s)}"
 
 
 def of_archive(report: ArchiveReport) -> str:

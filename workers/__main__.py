@@ -7,7 +7,7 @@ import importlib
 import click
 
 PROGRAMS = (
-    "plan", "sources", "build", "package", "validate", "prove", "archive", "derive", "validate-flavours",
+    "plan", "sources", "build", "package", "validate", "prove", "test", "archive", "derive", "validate-flavours",
     "prove-flavours", "status", "prune",
 )  # fmt: skip
 

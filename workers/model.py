@@ -75,7 +75,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Variant:
-    """How a CPython is built. `since` is the first version (minor) that has it."""
+    """How a CPython is built. `since` is the first version (minor) that has it; `suite`: how much of its tests runs."""
 
     name: str
     pgo: bool = False
@@ -83,6 +83,7 @@ class Variant:
     freethreaded: bool = False
     debug: bool = False
     since: str | None = None
+    suite: Literal["full", "quick", "none"] = "quick"
 
     @property
     def slug(self) -> str:

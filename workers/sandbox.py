@@ -66,6 +66,7 @@ def run_in_sandbox(
     pass_fds: Sequence[int] = (),
     directory: str | None = None,
     system: Path | None = None,
+    ordinary_user: bool = False,
 ) -> Ended:
     """Runs `command` and waits for it. Its standard output and error are appended to `log`, its input is empty.
 
@@ -75,6 +76,7 @@ def run_in_sandbox(
     directory: where it starts, as the command sees it; left out: the unpacked source, or `build` where there is none.
     system: the root directory of another system (see `workers.debian_root`) that the command sees in place of this
     machine's; there /usr/local can be written, and is build/usr-local.
+    ordinary_user: the command is no root in there but user 1, to whom the same files belong, without capabilities.
 
     Raises Failure when this machine lets no sandbox be made. A command that fails is no Failure here: see `exit_code`.
     """
@@ -91,7 +93,7 @@ def run_in_sandbox(
         local = build / "usr-local"
         local.mkdir(exist_ok=True)
         binds.append((local, "/usr/local", True))
-    inside = _Inside(command, binds, environment, directory, system)
+    inside = _Inside(command, binds, environment, directory, system, ordinary_user)
     with ExitStack() as stack:
         stream = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
         return _run(_way()[0] or (), inside, stream, pass_fds)
@@ -106,6 +108,7 @@ class _Inside:
     environment: Mapping[str, str]
     directory: str
     system: Path | None = None
+    ordinary_user: bool = False
 
     def entry(self, lifeline: int, peak: int) -> str:
         """The argument of `workers.enter_sandbox`, with its ends of the two pipes to here."""
@@ -117,6 +120,7 @@ class _Inside:
                 "lifeline": lifeline,
                 "peak": peak,
                 "directory": self.directory,
+                "ordinary_user": self.ordinary_user,
                 "command": list(self.command),
                 "environment": dict(self.environment),
             }

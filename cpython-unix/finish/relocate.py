@@ -76,7 +76,11 @@ def sysconfig_data(variables: dict[str, object]) -> str:
 
 
 def sysconfig_variables(text: str, build: str) -> str:
-    """`_sysconfig_vars_*.json` (3.14 on) can compute nothing: its prefix stands as in sysconfig's own schemes."""
+    """`_sysconfig_vars_*.json` (3.14 on) can compute nothing: its prefix stands as in sysconfig's own schemes.
+
+    The user's own directory, which was the build's home, stands as sysconfig has it before it asks for the home.
+    """
+    text = text.replace(f"{build}/build/.local", "~/.local")
     cleaned = {k: without_build(v, build) if isinstance(v, str) else v for k, v in json.loads(text).items()}
     moved = {k: _PREFIX.sub("{installed_base}", v) if isinstance(v, str) else v for k, v in cleaned.items()}
     return json.dumps(moved, indent=2, sort_keys=True) + "\n"

@@ -22,7 +22,7 @@ CFG = ROOT / "master" / "master.cfg"
 X86, ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"
 STAGES = [
     "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate",
-    "prove-fips", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
+    "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
 ]  # fmt: skip
 OWN = ("__Janitor",)
 
@@ -174,7 +174,7 @@ def test_nothing_leaves_the_machine_and_only_loopback_is_open(config: Any) -> No
 def test_settings_reach_the_programs(tmp_path: Path) -> None:
     toml = (
         '[sources]\nmirrors = ["https://mirror.example/"]\nupstream = false\ndistro = false\noffline = "/srv/sources"\n'
-        '[fips]\nprocedure = "policy"\nslh_dsa = false\n[build]\njobs = 7\n'
+        '[fips]\nprocedure = "policy"\nslh_dsa = false\n[build]\njobs = 7\n[suite]\nextent = "full"\n'
     )
     config = load(tmp_path, toml + worker(X86))
     steps = {
@@ -185,6 +185,7 @@ def test_settings_reach_the_programs(tmp_path: Path) -> None:
     assert steps["plan"].options == [*where, "--fips-procedure=policy", "--no-slh-dsa"]
     assert steps["sources"].options == where
     assert steps["cpython"].options == ["--jobs=7"]
+    assert steps["test-suite"].options == ["--extent=full", "--jobs=7"]
 
 
 def test_an_open_page_without_a_login_is_refused(tmp_path: Path) -> None:

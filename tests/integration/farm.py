@@ -23,7 +23,7 @@ from master.settings import native_target
 from workers.model import ROOT, load_matrix
 
 PROGRAMS = (
-    "plan", "sources", "build", "package", "validate", "prove", "archive", "derive", "validate_flavours",
+    "plan", "sources", "build", "package", "validate", "prove", "test", "archive", "derive", "validate_flavours",
     "prove_flavours",
 )  # fmt: skip
 GIT = {

@@ -16,7 +16,8 @@ from workers.model import load_matrix
 
 STEPS = [
     "worker_preparation", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
-    "package", "validate", "prove-fips", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
+    "package", "validate", "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours",
+    "upload", "record",
 ]  # fmt: skip
 
 
@@ -231,6 +232,24 @@ def test_an_archive_that_is_not_what_was_reported_is_refused_and_named(farm: Far
     assert not list(farm.home.incoming.iterdir())
 
 
+def test_the_suite_is_in_buildbots_test_results_and_on_the_page(farm: Farm, good: dict[str, Any]) -> None:
+    step = farm.steps(good)["test-suite"]
+    assert step["state_string"].startswith("the quick part of the suite passed: FIPS off 80 tests in 1 files")
+    sets = {one["description"]: one for one in farm.get(f"steps/{step['stepid']}/test_result_sets")["test_result_sets"]}
+    files, failures = sets["test files, FIPS off"], sets["failures, FIPS off"]
+    assert (files["tests_passed"], files["tests_failed"], files["complete"]) == (1, 0, True)
+    found = farm.get(f"test_result_sets/{failures['test_result_setid']}/results")["test_results"]
+    assert [(one["test_name"], one["value"]) for one in found] == [("test.test_x.T.test_y", "expected: the sandbox")]
+    assert "The slowest" in farm.step_log(step, "test suite")
+
+
+def test_a_new_failure_of_the_suite_is_named_and_nothing_is_archived(farm: Farm) -> None:
+    step = failed_step(farm, farm.force(cell_name("3.10"), revision=on_branch(farm, "suite-fails", fail="test")))
+    assert step["name"] == "test-suite"
+    assert step["state_string"] == "1 new failure: test_x.T.test_y (FIPS off)"
+    assert "&lt;script&gt;" in farm.step_log(step, "test suite").replace("&amp;", "&")
+
+
 def test_reports_are_build_data(farm: Farm, good: dict[str, Any]) -> None:
     build = good
     for name, schema in (("plan", "pymint/plan-report/2"), ("validate", "pymint/validate/1")):
@@ -240,7 +259,8 @@ def test_reports_are_build_data(farm: Farm, good: dict[str, Any]) -> None:
 
 def test_stored_reports_can_run_nothing_in_the_browser(farm: Farm, good: dict[str, Any]) -> None:
     base = f"archives/{cell_name('3.12')}/{good['number']}/"
-    for name in ("validate.html", "prove.html", "prove-install_only.html", "plan.json", "SHA256SUMS", ""):
+    names = ("validate.html", "prove.html", "test.html", "prove-install_only.html", "plan.json", "SHA256SUMS", "")
+    for name in names:
         answer = farm.http.get(base + name)
         assert answer.status_code == 200, name
         assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -105,12 +105,13 @@ def test_the_makefile_names_the_prefix_from_where_it_lies(relocate: ModuleType, 
 
 
 def test_the_json_of_sysconfig_names_the_prefix_as_schemes_do(relocate: ModuleType) -> None:
-    text = json.dumps({"LIBDIR": "/install/lib", "CC": "clang", "N": 1})
+    text = json.dumps({"LIBDIR": "/install/lib", "CC": "clang", "N": 1, "userbase": "/mnt/pymint/build/.local"})
 
     assert json.loads(relocate.sysconfig_variables(text, "/mnt/pymint")) == {
         "LIBDIR": "{installed_base}/lib",
         "CC": "cc",
         "N": 1,
+        "userbase": "~/.local",
     }
 
 

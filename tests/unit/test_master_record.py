@@ -40,6 +40,7 @@ from workers.reports.checks import (
     ValidateFlavoursReport,
     ValidateReport,
 )
+from workers.reports.suite import RanFile, SuiteReport
 
 TAR = b"the tar" * 1000
 PACKED = zstandard.ZstdCompressor().compress(TAR)
@@ -125,6 +126,24 @@ def handover(tmp_path: Path) -> Handover:
         "package": PackageReport("pymint/package/1", True, NAME, sha(TAR), len(TAR), 1, "built", TOOK),
         "validate": valid(NAME, TAR),
         "prove": proof(NAME, TAR),
+        "test": SuiteReport(
+            "pymint/test/1",
+            True,
+            NAME,
+            sha(TAR),
+            "c" * 64,
+            NAME,
+            "run",
+            CELL,
+            "3.13.15",
+            "quick",
+            "w",
+            "all",
+            [RanFile("test_x", "off", True, 9, 1, 2.0, 1.0)],
+            [],
+            [],
+            TOOK,
+        ),
         "archive": ArchiveReport(
             "pymint/archive/1", True, NAME, sha(PACKED), len(PACKED), sha(TAR), len(TAR), "built", FACTS, TOOK
         ),
@@ -167,7 +186,12 @@ def test_what_is_true_is_stored_indexed_and_linked(handover: Handover) -> None:
     assert handover.store.checked(record.archive).read_bytes() == PACKED
     names = {one.name for one in record.reports}
     pages = {f"{judge}{which}.html" for judge in ("validate", "prove") for which in ("", *(f"-{f}" for f in DERIVED))}
-    assert names == {*(f"{name}.json" for name in REPORTS), *(pages - {"prove-debug_symbols.html"}), "SHA256SUMS"}
+    assert names == {
+        *(f"{name}.json" for name in REPORTS),
+        *(pages - {"prove-debug_symbols.html"}),
+        "test.html",
+        "SHA256SUMS",
+    }
     sums = handover.store.checked(next(one for one in record.reports if one.name == "SHA256SUMS")).read_text()
     assert f"{sha(PACKED)}  {NAME}\n" in sums
     assert [(one.flavour, one.archive.name) for one in record.derived] == list(NAMES.items())
@@ -249,6 +273,8 @@ def two_frames(handover: Handover) -> None:
         (lie("validate", tar_sha256="0" * 64), "other bytes were validated"),
         (lie("prove", tar_sha256="0" * 64), "other bytes were proven"),
         (lie("validate", ok=False), "the report validate says that its stage failed"),
+        (lie("test", tar_sha256="0" * 64), "other bytes were tested"),
+        (lie("test", ok=False), "the report test says that its stage failed"),
         (lie("prove", ok=False), "the report prove says that its stage failed"),
         (lie("cpython", ok=False), "the report cpython says that its stage failed"),
         (lie("archive", provider=replace(FACTS, certificate="4985")), "disagree about the FIPS provider"),

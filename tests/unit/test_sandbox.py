@@ -30,7 +30,13 @@ class Place:
 
     top: Path
 
-    def run(self, script: str, pass_fds: tuple[int, ...] = (), environment: Mapping[str, str] | None = None) -> Ended:
+    def run(
+        self,
+        script: str,
+        pass_fds: tuple[int, ...] = (),
+        environment: Mapping[str, str] | None = None,
+        ordinary_user: bool = False,
+    ) -> Ended:
         return run_in_sandbox(
             ["sh", "-eu", "-c", script],
             build=self.top / "build",
@@ -41,6 +47,7 @@ class Place:
             environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})},
             log=self.log,
             pass_fds=pass_fds,
+            ordinary_user=ordinary_user,
         )
 
     @property
@@ -293,3 +300,10 @@ def test_without_unshare_the_package_is_named(monkeypatch: pytest.MonkeyPatch, t
         sandbox._way.cache_clear()
     assert problem is not None
     assert "util-linux" in problem[1]
+
+
+def test_an_ordinary_user_owns_what_it_gets_and_has_no_rights_over_the_rest(place: Place) -> None:
+    script = "id -u; id -g; stat -c %u .; touch a; chmod 0 a; cat a || echo refused; grep CapEff /proc/self/status"
+    assert place.run(script, ordinary_user=True).exit_code == 0, place.log.read_text()
+    lines = [line for line in place.log.read_text().splitlines() if "cat:" not in line]
+    assert lines == ["1", "1", "1", "refused", "CapEff:\t0000000000000000"]
