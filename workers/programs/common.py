@@ -86,6 +86,17 @@ def failing_plainly(function: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
+def write_page(text: str, path: Path) -> None:
+    """Writes a report's page, so that what stands under the name is whole; makes the directory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)
+
+
 class Stopwatch:
     """Wall and CPU time of this process and its ended children since it was made."""
 

@@ -16,7 +16,7 @@ from workers.fips.prove import prove
 from workers.model import ROOT
 from workers.nodes import TESTS
 from workers.package.stored import find_stored, tar_path
-from workers.programs.common import Places, Stopwatch, failing_plainly
+from workers.programs.common import Places, Stopwatch, failing_plainly, write_page
 from workers.progress import Progress, seconds
 from workers.reports.base import decode, write_report
 from workers.reports.build import Plan
@@ -60,7 +60,7 @@ def command(
     if json_path is not None:
         write_report(report, json_path)
     if html_path is not None:
-        _write_page(report, html_path)
+        write_page(page(report), html_path)
     tell_report(report, progress)
     if not report.ok:
         sys.exit(1)
@@ -102,13 +102,6 @@ def _stored_suites(state: Path | None) -> list[Path]:
     records = (store.checked(record.key) for record in store.records() if record.node == TESTS)
     objects = [store.path_of(record.digest) for record in records if record is not None]
     return sorted(objects, key=lambda path: path.stat().st_mtime, reverse=True)
-
-
-def _write_page(report: ProveReport, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page(report))
-    temporary.rename(path)
 
 
 def tell_report(report: ProveReport, progress: Progress) -> None:

@@ -16,7 +16,7 @@ from workers.errors import Failure
 from workers.fips.tree import find_tree
 from workers.model import load_matrix
 from workers.package.stored import find_stored, tar_path
-from workers.programs.common import Places, Stopwatch, failing_plainly
+from workers.programs.common import Places, Stopwatch, failing_plainly, write_page
 from workers.progress import Progress, seconds
 from workers.reports.base import decode, read_report, write_report
 from workers.reports.build import CellName
@@ -100,7 +100,7 @@ def command(
     if json_path is not None:
         write_report(report, json_path)
     if html_path is not None:
-        _write_page(report, html_path)
+        write_page(page(report), html_path)
     _tell(report, progress)
     if pin:
         progress.line(
@@ -270,13 +270,6 @@ def _teller(total: int, progress: Progress) -> Callable[[int, Ran], None]:
             progress.line(f"{ran.file}, FIPS {ran.mode}: {said}, {seconds(ran.ended.wall_s)}")
 
     return tell
-
-
-def _write_page(report: SuiteReport, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page(report))
-    temporary.rename(path)
 
 
 def _tell(report: SuiteReport, progress: Progress) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import click
 from workers.errors import Failure
 from workers.model import ROOT
 from workers.package.stored import find_stored, tar_path
-from workers.programs.common import Places, Stopwatch, failing_plainly
+from workers.programs.common import Places, Stopwatch, failing_plainly, write_page
 from workers.progress import Progress, seconds
 from workers.reports.base import decode, write_report
 from workers.reports.checks import Finding, ValidateReport
@@ -70,7 +69,7 @@ def command(
     if json_path is not None:
         write_report(report, json_path)
     if html_path is not None:
-        _write_page(report, html_path)
+        write_page(page(report, load_policy(report.policy).title), html_path)
     tell_report(report, progress, whole=html_path is None)
     if not report.ok:
         sys.exit(1)
@@ -106,13 +105,6 @@ def _of_a_run(where: Places, progress: Progress, sdks: Path | None) -> ValidateR
 
     policy = load_policy("pymint")
     return replace(validate(tar, policy, own, tell, _sdks(sdks, policy)), measure=watch.measure())
-
-
-def _write_page(report: ValidateReport, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page(report, load_policy(report.policy).title))
-    temporary.rename(path)
 
 
 def tell_report(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
