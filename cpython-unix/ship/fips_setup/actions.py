@@ -166,7 +166,7 @@ def _put_back(before: dict[Path, bytes | None]) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Has a change of the directory outlive a power cut, where the file system can do that: some of the network's can't."""
+    """Has a change of the directory outlive a power cut, where the file system can do that: some can't."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
