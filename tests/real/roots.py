@@ -55,7 +55,7 @@ class Root:
 
 def no_roots() -> str | None:
     """Why this machine can't enter another root; None when it can."""
-    command = ["unshare", "-r", "-m", "/bin/sh", "-c", 'mount --rbind /dev /mnt && chroot / /bin/true']
+    command = ["unshare", "-r", "-m", "/bin/sh", "-c", "mount --rbind /dev /mnt && chroot / /bin/true"]
     try:
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.real, pytest.mark.ci]
 # Of ncurses' descriptions, one that no interpreter knows without a file.
 RARE = "wyse60"
 KNOWN = ("xterm", "xterm-256color", "screen-256color", "tmux-256color", "linux", "vt100", "rxvt-256color", "dumb")
-UP, LEFT, TAB, CTRL_D = "\x1b[A", "\x1b[D", "\t", "\x04"
+TAB, CTRL_D = "\t", "\x04"
 PATIENCE_S = 20
 
 
@@ -58,8 +58,8 @@ def test_what_no_system_describes_is_in_the_tree(root: Root) -> None:
 
 
 @contextmanager
-def interactive(root: Root, **environment: str) -> Iterator[pexpect.spawn[str]]:
-    """An interactive interpreter at a terminal of its own."""
+def interactive(root: Root, **environment: str) -> Iterator[tuple[pexpect.spawn[str], str]]:
+    """An interactive interpreter at a terminal of its own, and how that terminal's arrow keys begin."""
     program, *arguments = root.command("-q")
     given = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
     child = pexpect.spawn(
@@ -67,7 +67,8 @@ def interactive(root: Root, **environment: str) -> Iterator[pexpect.spawn[str]]:
     )
     try:
         child.expect_exact(">>> ")
-        yield child
+        # What an arrow sends is as the terminal was told at the first prompt (DECCKM).
+        yield child, "\x1bO" if "\x1b[?1h" in (child.before or "") else "\x1b["
     finally:
         child.close(force=True)
 
@@ -75,11 +76,11 @@ def interactive(root: Root, **environment: str) -> Iterator[pexpect.spawn[str]]:
 @pytest.mark.parametrize("kind", ["PYTHON_BASIC_REPL", "NOTHING"])
 @pytest.mark.parametrize("terminal", ["xterm-256color", "vt100"])
 def test_lines_are_edited_recalled_and_completed(root: Root, kind: str, terminal: str) -> None:
-    with interactive(root, TERM=terminal, **{kind: "1"}) as child:
-        child.send("print(1234)" + LEFT * 3 + "*0x\r")  # print(12*0x34)
+    with interactive(root, TERM=terminal, **{kind: "1"}) as (child, arrow):
+        child.send("print(1234)" + f"{arrow}D" * 3 + "*0x\r")  # print(12*0x34)
         child.expect_exact("624\r\n")
         child.expect_exact(">>> ")
-        child.send(UP + "\r")
+        child.send(f"{arrow}A\r")
         child.expect_exact("624\r\n")
         child.expect_exact(">>> ")
         child.send("import sys\r")
@@ -92,13 +93,13 @@ def test_lines_are_edited_recalled_and_completed(root: Root, kind: str, terminal
 
 def test_the_history_outlives_the_interpreter(root: Root) -> None:
     for kind in ("PYTHON_BASIC_REPL", "NOTHING"):
-        with interactive(root, **{kind: "1"}) as child:
+        with interactive(root, **{kind: "1"}) as (child, arrow):
             child.send(f"print('of', {kind!r}[:4])\r")
             child.expect_exact(f"of {kind[:4]}")
             child.send(CTRL_D)
             child.expect(pexpect.EOF)
-        with interactive(root, **{kind: "1"}) as child:
-            child.send(UP + "\r")
+        with interactive(root, **{kind: "1"}) as (child, arrow):
+            child.send(f"{arrow}A\r")
             child.expect_exact(f"of {kind[:4]}")
 
 
