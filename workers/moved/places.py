@@ -155,7 +155,7 @@ def _other_library(tree: Tree, prefix: Path) -> None:
 
 
 # 3.10 finds its library in C code that no edit reaches.
-_BY_CODE = (3, 11)
+BY_CODE = (3, 11)
 
 PLACES: tuple[Place, ...] = (
     Place("plain", "by its own path", _plain),
@@ -164,22 +164,22 @@ PLACES: tuple[Place, ...] = (
     Place("linked-tree", "by a symbolic link to its tree", _linked_tree),
     Place("relative", "by a relative path", _relative),
     Place("by-path", "by its name alone, found by PATH", _by_path),
-    Place("argv0-nothing", "with an argv[0] that leads nowhere", _named("/nothing/is here"), _BY_CODE),
-    Place("argv0-device", "with /dev/null as argv[0]", _named("/dev/null"), _BY_CODE),
-    Place("argv0-other", "with the name of another program as argv[0]", _named("sh"), _BY_CODE),
-    Place("argv0-empty", "with an empty argv[0]", _named(""), _BY_CODE),
+    Place("argv0-nothing", "with an argv[0] that leads nowhere", _named("/nothing/is here"), BY_CODE),
+    Place("argv0-device", "with /dev/null as argv[0]", _named("/dev/null"), BY_CODE),
+    Place("argv0-other", "with the name of another program as argv[0]", _named("sh"), BY_CODE),
+    Place("argv0-empty", "with an empty argv[0]", _named(""), BY_CODE),
     Place("venv", "in a venv", _venv("--symlinks")),
     Place("venv-copies", "in a venv of copies", _venv("--copies")),
-    Place("venv-of-link", "in a venv made through a symbolic link", _venv_of_link, _BY_CODE),
+    Place("venv-of-link", "in a venv made through a symbolic link", _venv_of_link, BY_CODE),
     Place(
         "venv-of-link-beside-another",
         "in a venv made through a link beside the library of another CPython",
         _venv_of_link_beside_another,
-        _BY_CODE,
+        BY_CODE,
     ),
     Place("venv-of-linked-tree", "in a venv made through a link to the tree", _venv_of_linked_tree),
     Place("read-only", "on a read-only file system", _read_only),
-    Place("embedded", "as libpython in another program", _embedded, _BY_CODE),
+    Place("embedded", "as libpython in another program", _embedded, BY_CODE),
 )
 
 
