@@ -1,6 +1,6 @@
 """Run by a fresh CPython itself: is its JIT built in, off by itself, and on with PYTHON_JIT=1?
 
-Started by the recipe once in each way. A JIT that was left out, or that every user would have, is otherwise not noticed.
+Started by the recipe once in each way: a JIT that was left out, or that is on for everybody, is not noticed otherwise.
 Needs nothing but the standard library of CPython 3.13 and newer.
 """
 
