@@ -12,7 +12,7 @@ from workers.sandbox import DEPS
 
 _CONFIGURE = "recipes/cpython-configure.sh"  # what the instrumented and the final build have in common
 _CHECK = "finish/check_modules.py"
-FINISH = (_CONFIGURE, _CHECK, "finish/relocate.py", "finish/run_tests.py")
+FINISH = (_CONFIGURE, _CHECK, "finish/check_jit.py", "finish/relocate.py", "finish/run_tests.py")
 
 # The nodes whose static libraries CPython links. macOS has some of them in its SDK.
 LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
@@ -69,7 +69,7 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         needs=(*_library_needs(cell), *(node.name for node in helpers)),
         environment=build_environment(cell),
         data=(*FINISH, *shipped_files()),
-        edits=cell.version.minor,
+        edits=cell.version.minor + ("t" if cell.variant.freethreaded else ""),
     )
     if not cell.variant.pgo:
         return [*helpers, final]
@@ -120,6 +120,7 @@ def build_environment(cell: Cell) -> dict[str, str]:
         "MODULES_SHARED": " ".join(modules.shared),
         "LTO": "yes" if cell.variant.lto else "no",
         "PGO": "yes" if cell.variant.pgo else "no",
+        "JIT": "yes" if has_jit(cell) else "no",
     }
 
 
@@ -135,6 +136,15 @@ def instrument_environment(cell: Cell) -> dict[str, str]:
         generate += " -fprofile-update=atomic"
     arguments = [argument for argument in configure_arguments(cell) if not argument.startswith("--with-lto")]
     return {"CONFIGURE": " ".join(arguments), "PROFILE_GENERATE": generate, "LTO": "no"}
+
+
+def has_jit(cell: Cell) -> bool:
+    """Whether the JIT is built in, off unless PYTHON_JIT=1 stands in the environment.
+
+    In what users run, as python-build-standalone has it. Without the GIL it never starts: 3.13 lets it be built for
+    nothing, 3.14 refuses to (python/cpython#133171).
+    """
+    return cell.variant.pgo and not cell.variant.freethreaded and cell.version.number >= (3, 13)
 
 
 def configure_arguments(cell: Cell) -> list[str]:
@@ -169,6 +179,8 @@ def configure_arguments(cell: Cell) -> list[str]:
         arguments.append("--disable-gil")
     if variant.debug:
         arguments.append("--with-pydebug")
+    if has_jit(cell):
+        arguments.append("--enable-experimental-jit=yes-off")
     if variant.pgo:
         arguments.append("--enable-optimizations")
     if variant.lto:

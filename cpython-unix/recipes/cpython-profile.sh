@@ -1,4 +1,4 @@
-# Trains the instrumented CPython and merges what it counted. Leaves profile/cpython.profdata.
+# Trains the instrumented CPython and merges what it counted. Leaves profile/cpython.profdata, and passes stencils/ on.
 #
 # Two runs are to give the same bytes: one thread, no address randomisation (pointers are hashed), a fixed hash seed, and
 # bytecode caches that a first, uncounted pass has filled.
@@ -22,3 +22,7 @@ mkdir -p "$DESTDIR$PREFIX/profile"
 llvm-profdata merge -o "$DESTDIR$PREFIX/profile/cpython.profdata" raw/*.profraw
 llvm-profdata show "$DESTDIR$PREFIX/profile/cpython.profdata"
 sha256sum "$DESTDIR$PREFIX/profile/cpython.profdata"
+
+if [ -d "$PREFIX/stencils" ]; then
+  cp -R "$PREFIX/stencils" "$DESTDIR$PREFIX/stencils"
+fi

@@ -6,6 +6,10 @@ if [ "$PGO" = yes ]; then
   # What `make profile-opt` would have done itself up to here: the profile lies where it looks, the stamps say so.
   cp "$PREFIX/profile/cpython.profdata" code.profclangd
   touch profile-clean-stamp profile-gen-stamp profile-run-stamp
+  if [ "$JIT" = yes ]; then
+    # Compiled for the instrumented build already, in a minute of CPU time; Tools/jit/build.py takes them by their digest.
+    cp "$PREFIX"/stencils/* .
+  fi
   make profile-opt
 else
   make build_all
@@ -31,6 +35,10 @@ ln -sf "$(basename "$library")/$config/lib$name$PYTHON_ABI.a" "$install/lib/lib$
 
 "$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
 "$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+if [ "$JIT" = yes ]; then
+  "$install/bin/$name" -s -P -B "$DATA/finish/check_jit.py"
+  PYTHON_JIT=1 "$install/bin/$name" -s -P -B "$DATA/finish/check_jit.py"
+fi
 
 build=$DESTDIR/python/build
 mkdir -p "$build"
