@@ -9,10 +9,10 @@ import pytest
 from master.settings import WorkerSettings, builds
 from workers import machine
 from workers.compiler_rt import runtime_names
+from workers.cpython import EMULATOR, cpython_nodes
 from workers.errors import Failure
 from workers.machine import emulation_of, machine_of
 from workers.model import load_matrix
-from workers.programs import plan
 from workers.toolchain import Toolchain, prepare
 
 MATRIX = load_matrix()
@@ -49,11 +49,13 @@ def test_macos_is_emulated_nowhere() -> None:
         emulation_of(MATRIX.targets["aarch64-apple-darwin"])
 
 
-def test_training_is_refused_under_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "emulation_of", lambda target: "qemu-aarch64 7.2")
-    assert plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "noopt")) == "qemu-aarch64 7.2"
-    with pytest.raises(Failure, match="on that processor only"):
-        plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+def test_a_profile_that_was_trained_under_emulation_says_so_and_only_it_does() -> None:
+    cell = MATRIX.cell("3.13", AARCH64.triple, "pgo+lto")
+    native, emulated = cpython_nodes(cell), cpython_nodes(cell, "qemu-aarch64 7.2")
+    differing = [here for here, there in zip(emulated, native, strict=True) if here != there]
+    assert [node.name for node in differing] == ["cpython-3.13-pgo-lto-profile"]
+    assert differing[0].environment[EMULATOR] == "qemu-aarch64 7.2"
+    assert EMULATOR not in native[2].environment
 
 
 def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
@@ -64,11 +66,10 @@ def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
     assert machine_of(program) is None
 
 
-def test_a_cross_worker_builds_what_needs_no_training_and_only_what_it_names() -> None:
+def test_a_cross_worker_builds_what_it_names() -> None:
     worker = WorkerSettings("local", [X86_64.triple], cross=[AARCH64.triple])
     assert builds(worker, MATRIX.cell("3.13", X86_64.triple, "pgo+lto"))
-    assert builds(worker, MATRIX.cell("3.13", AARCH64.triple, "noopt"))
-    assert not builds(worker, MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+    assert builds(worker, MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
     assert not builds(WorkerSettings("local", [X86_64.triple]), MATRIX.cell("3.13", AARCH64.triple, "noopt"))
 
 
