@@ -11,7 +11,7 @@ from workers import machine
 from workers.compiler_rt import runtime_names
 from workers.cpython import EMULATOR, cpython_nodes
 from workers.errors import Failure
-from workers.machine import emulation_of, machine_of
+from workers.machine import emulation_of, file_of, is_emulated, machine_of
 from workers.model import load_matrix
 from workers.toolchain import Toolchain, prepare
 
@@ -22,6 +22,7 @@ X86_64, AARCH64 = (MATRIX.targets[f"{arch}-unknown-linux-gnu"] for arch in ("x86
 @pytest.fixture(autouse=True)
 def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "native_target", lambda: X86_64.triple)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
 
 def test_a_machine_emulates_nothing_for_its_own_target() -> None:
@@ -64,6 +65,26 @@ def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
     assert machine_of(program) == "aarch64"
     program.write_bytes(b"#!/bin/sh\nexit 0\n and more")
     assert machine_of(program) is None
+
+
+def test_only_another_processors_program_is_emulated(tmp_path: Path) -> None:
+    program = tmp_path / "python3.13"
+    for e_machine, emulated in ((183, True), (62, False)):
+        program.write_bytes(b"\x7fELF" + bytes(14) + e_machine.to_bytes(2, "little"))
+        assert is_emulated(program) == emulated
+    assert not is_emulated(tmp_path / "nothing")
+
+
+def test_another_processors_files_are_looked_for_where_the_emulator_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_PREFIX", str(tmp_path / "{arch}"))
+    loader = tmp_path / "aarch64/lib/ld-linux-aarch64.so.1"
+    assert file_of("aarch64", Path("/lib/ld-linux-aarch64.so.1")) is None
+    loader.parent.mkdir(parents=True)
+    loader.touch()
+    assert file_of("aarch64", Path("/lib/ld-linux-aarch64.so.1")) == loader
+    assert file_of("x86_64", Path("/bin/sh")) == Path("/bin/sh")
 
 
 def test_a_cross_worker_builds_what_it_names() -> None:
