@@ -14,6 +14,9 @@ _CONFIGURE = "recipes/cpython-configure.sh"  # what the instrumented and the fin
 _CHECK = "finish/check_modules.py"
 FINISH = (_CONFIGURE, _CHECK, "finish/check_jit.py", "finish/relocate.py", "finish/run_tests.py")
 
+# Of a profile's environment: what emulated its training.
+EMULATOR = "EMULATOR"
+
 # The nodes whose static libraries CPython links. macOS has some of them in its SDK.
 LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
 LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid")
@@ -51,12 +54,15 @@ _ANSWERS = (
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
 
-def cpython_nodes(cell: Cell) -> list[NodeSpec]:
+def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
     """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
 
     A build Python freezes modules for all variants: what CPython would link for that itself does not link when its test
     modules are built in, and with LTO would cost as much as the interpreter. 3.10 has no use for one.
     With PGO there are the instrumented build and the profile besides.
+
+    emulator: what runs the instrumented CPython where the machine does not itself, in words. Part of the profile's key,
+    and so of its CPython's: a profile that was trained otherwise does not go for one of the real processor.
     """
     helper = build_python(cell) if cell.version.number >= (3, 11) else None
     helpers = () if helper is None else (helper,)
@@ -85,7 +91,11 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         stage="cpython",
         recipe="cpython-profile.sh",
         needs=(instrumented.name,),
-        environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
+        environment={
+            **tool_environment(cell.target),
+            "PYTHON_VERSION": cell.version.minor,
+            **({EMULATOR: emulator} if emulator else {}),
+        },
         data=training_files(),
     )
     optimised = replace(final, needs=(*final.needs, profile.name))
