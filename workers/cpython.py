@@ -141,7 +141,7 @@ def instrument_environment(cell: Cell) -> dict[str, str]:
     takes seconds instead of minutes (reference: speed, 5.3).
     Atomic counters where threads run at the same time; clang's plain ones lose counts there (rust-lang/rust#158217).
     """
-    generate = "-fprofile-instr-generate"
+    generate = "-fprofile-generate"
     if cell.variant.freethreaded:
         generate += " -fprofile-update=atomic"
     arguments = [argument for argument in configure_arguments(cell) if not argument.startswith("--with-lto")]
@@ -212,12 +212,16 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     if not cell.variant.lto and not cell.variant.debug:
         # Lines for backtraces and no more: a third of the bytes. What users run keeps configure's own -g, for gdb.
         own.append("-g1")
+    link = ["-Wl,--exclude-libs,ALL"] if target.os == "linux" else []
+    if cell.variant.lto:
+        # LTO generates code when it links, at the level that the link is told: lld's own is 2, whatever each file said.
+        link.append("-O3")
     return {
         "CFLAGS": " ".join(flags),
         "CPPFLAGS": f"-I{include} -I{include}/ncursesw -I{include}/uuid",
         "LDFLAGS": " ".join([*target.ldflags, f"-L{DEPS}/lib"]),
         "CFLAGS_NODIST": " ".join(own),
-        "LDFLAGS_NODIST": "-Wl,--exclude-libs,ALL" if target.os == "linux" else "",
+        "LDFLAGS_NODIST": " ".join(link),
     }
 
 

@@ -13,10 +13,25 @@ else
   echo 'This machine does not let address randomisation be switched off: the profile differs slightly from run to run.'
 fi
 
-LLVM_PROFILE_FILE=/dev/null $fixed "$python" -s "$DATA/training/train.py" --import-only
+# What runs once in a process would pass for code that never runs; programs start more often than they compute for long.
+starts() {
+  for arguments in '-c pass' '-S -c pass' "$DATA/training/small_program.py"; do
+    # shellcheck disable=SC2086
+    $fixed "$python" -s "$@" $arguments
+  done
+}
+
+export LLVM_PROFILE_FILE=/dev/null
+$fixed "$python" -s "$DATA/training/train.py" --import-only
+starts
 
 mkdir raw
-LLVM_PROFILE_FILE=/mnt/pymint/build/raw/%m.profraw $fixed "$python" -s -B "$DATA/training/train.py"
+export LLVM_PROFILE_FILE=/mnt/pymint/build/raw/%m.profraw
+$fixed "$python" -s -B "$DATA/training/train.py"
+for _ in $(seq 30); do
+  starts -B
+done >/dev/null
+export LLVM_PROFILE_FILE=/dev/null
 
 mkdir -p "$DESTDIR$PREFIX/profile"
 llvm-profdata merge -o "$DESTDIR$PREFIX/profile/cpython.profdata" raw/*.profraw

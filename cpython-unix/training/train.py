@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KERNELS = ("objects", "control", "text", "library")
+KERNELS = ("objects", "control", "memory", "text", "library")
 ROUNDS = 16
 TESTS = (
     "test_array",
