@@ -18,4 +18,5 @@ cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
 mkdir "$library/lib-dynload"
 find Modules -name '*.so' -exec cp {} "$library/lib-dynload" \;
 
-"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+# _tkinter looks for Tcl and Tk where only the final tree has them.
+LD_LIBRARY_PATH="$PREFIX/lib" "$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
