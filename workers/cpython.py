@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from workers.model import DATA, Cell
+from workers.model import DATA, Cell, Version
 from workers.modules import load_modules, modules_of, setup_local
 from workers.nodes import NodeSpec, tool_environment
 from workers.sandbox import DEPS
 
 _CONFIGURE = "recipes/cpython-configure.sh"  # what the instrumented and the final build have in common
 _CHECK = "finish/check_modules.py"
-FINISH = (_CONFIGURE, _CHECK, "finish/check_jit.py", "finish/relocate.py", "finish/run_tests.py")
+FINISH = (
+    _CONFIGURE, _CHECK, "finish/check_jit.py", "finish/relocate.py", "finish/run_tests.py", "finish/wheels.py",
+)  # fmt: skip
 
 # Of a profile's environment: what emulated its training.
 EMULATOR = "EMULATOR"
 
-# The nodes whose static libraries CPython links. macOS has some of them in its SDK.
-LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
-LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid")
+# The nodes whose libraries CPython links: static but Tcl and Tk. macOS has some of them in its SDK.
+LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl", "tcl", "tk")
+# Of X11 it is the headers, which Tk's header names.
+LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid", "bdb", "xorgproto", "libx11")
+
+# _tkinter, shared, finds Tcl and Tk two folders up, in lib, wherever the tree is. RPATH, which unlike RUNPATH comes
+# before LD_LIBRARY_PATH. The quotes are for make's shell, the dollars for make.
+_TCLTK = {
+    "linux": "-ltk8.6 -ltcl8.6 -Wl,-rpath,'$$ORIGIN/../..' -Wl,--disable-new-dtags",
+    "macos": "-ltk8.6 -ltcl8.6 -Wl,-rpath,@loader_path/../..",
+}
 
 # What configure would otherwise ask pkg-config, or the building machine, about: variable prefix → libraries.
 # System libraries that a static one needs stand behind it.
@@ -71,9 +81,9 @@ def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
         name=name,
         stage="cpython",
         recipe="cpython.sh",
-        sources=(cell.version.source,),
+        sources=(cell.version.source, *wheels(cell.version)),
         needs=(*_library_needs(cell), *(node.name for node in helpers)),
-        environment=build_environment(cell),
+        environment={**build_environment(cell), "WHEELS": " ".join(wheels(cell.version))},
         data=(*FINISH, *shipped_files()),
         edits=cell.version.minor + ("t" if cell.variant.freethreaded else ""),
     )
@@ -83,7 +93,8 @@ def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
         final,
         name=f"{name}-instrument",
         recipe="cpython-instrument.sh",
-        environment={**final.environment, **instrument_environment(cell)},
+        sources=(cell.version.source,),
+        environment={**build_environment(cell), **instrument_environment(cell)},
         data=(_CONFIGURE, _CHECK),
     )
     profile = NodeSpec(
@@ -112,6 +123,11 @@ def build_python(cell: Cell) -> NodeSpec:
         needs=("sysroot",) if cell.target.os == "linux" else (),
         environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
     )
+
+
+def wheels(version: Version) -> tuple[str, ...]:
+    """The sources that are installed into site-packages. From 3.12 on venvs have no setuptools any more."""
+    return ("pip",) if version.number >= (3, 12) else ("pip", "setuptools")
 
 
 def build_environment(cell: Cell) -> dict[str, str]:
@@ -175,7 +191,12 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments += ["--with-readline=editline", *_BEYOND_THE_FLOOR]
+        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR]
+    else:
+        arguments.append("--with-dbmliborder=ndbm")
+    if version <= (3, 10):
+        # Its configure would put libcrypt among what the interpreter links; _crypt's line in Setup.local names it.
+        arguments += ["ac_cv_search_crypt=no", "ac_cv_search_crypt_r=no", "ac_cv_func_crypt_r=yes"]
     if version >= (3, 12):
         arguments.append("MODULE_BUILDTYPE=static")
     if version >= (3, 13):
@@ -234,7 +255,7 @@ def package_variables(cell: Cell) -> Mapping[str, str]:
         "LIBUUID": f"{include} {include}/uuid",
         "LIBMPDEC": f"{include} -DCONFIG_64=1",
     }
-    packages = dict(_PACKAGES)
+    packages = {**_PACKAGES, "TCLTK": _TCLTK[cell.target.os]}
     if cell.target.os == "linux":
         packages |= _LINUX_PACKAGES
     if cell.version.number >= (3, 14):
@@ -262,4 +283,5 @@ def _library_needs(cell: Cell) -> tuple[str, ...]:
         *(("sysroot", *LINUX_LIBRARIES) if linux else ()),
         *LIBRARIES,
         *(("zstd",) if cell.version.number >= (3, 14) else ()),
+        *(("libcrypt",) if linux and cell.version.number <= (3, 12) else ()),
     )

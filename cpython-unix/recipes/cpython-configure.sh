@@ -43,4 +43,7 @@ override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
   echo 'include Makefile'
 } >GNUmakefile
 
+# make tries each shared module and takes those away that can't be imported. It looks for libraries here.
+ln -s "$PREFIX"/lib/libtcl8.6.* "$PREFIX"/lib/libtk8.6.* .
+
 export PYTHONHASHSEED=0

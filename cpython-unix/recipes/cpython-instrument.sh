@@ -18,9 +18,10 @@ cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
 mkdir "$library/lib-dynload"
 find Modules -name '*.so' -exec cp {} "$library/lib-dynload" \;
 
-"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
-
 if [ "$JIT" = yes ]; then
   mkdir -p "$DESTDIR$PREFIX/stencils"
   cp jit_stencils*.h "$DESTDIR$PREFIX/stencils"
 fi
+
+# _tkinter looks for Tcl and Tk where only the final tree has them.
+LD_LIBRARY_PATH="$PREFIX/lib" "$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"

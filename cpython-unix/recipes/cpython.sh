@@ -24,6 +24,10 @@ case $PYTHON_ABI in *t*) library=$install/lib/${name}t ;; *) library=$install/li
 config=config-$PYTHON_VERSION$PYTHON_ABI-$MULTIARCH
 
 cp -R "$DATA/ship/fips_setup" "$library/fips_setup"
+# Tcl, Tk and their scripts, where _tkinter and they themselves look for them from their own places.
+for part in "$PREFIX"/lib/libtcl8.6.* "$PREFIX"/lib/libtk8.6.* "$PREFIX/lib/tcl8" "$PREFIX/lib/tcl8.6" "$PREFIX/lib/tk8.6"; do
+  cp -R "$part" "$install/lib"
+done
 find "$install" -name __pycache__ -prune -exec rm -r {} +
 mkdir -p "$library/lib-dynload"
 touch "$library/lib-dynload/.empty"
@@ -33,7 +37,14 @@ fi
 ln -sf "$(readlink "$install/bin/python3")" "$install/bin/python"
 ln -sf "$(basename "$library")/$config/lib$name$PYTHON_ABI.a" "$install/lib/lib$name$PYTHON_ABI.a"
 
+wheels() { "$install/bin/$name" -I -B "$DATA/finish/wheels.py" "$@" "$library/site-packages" "$install/bin"; }
+
+# Scripts are recorded once relocate.py has given them the first line that they end up with.
+for wheel in $WHEELS; do
+  wheels install --wheel "/mnt/pymint/build/$wheel"
+done
 "$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
+wheels record
 "$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 if [ "$JIT" = yes ]; then
   "$install/bin/$name" -s -P -B "$DATA/finish/check_jit.py"

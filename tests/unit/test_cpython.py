@@ -17,6 +17,7 @@ from workers.cpython import (
 from workers.edits import edits_for
 from workers.graph import nodes_of
 from workers.model import DATA, Cell, load_matrix
+from workers.modules import load_modules, modules_of
 from workers.nodes import edits_version
 from workers.plan import in_build_order
 from workers.toolchain import MAJOR
@@ -187,3 +188,23 @@ def test_macos_takes_from_its_sdk_what_linux_builds() -> None:
     assert set(LIBRARIES) < set(needs)
     assert not set(LINUX_LIBRARIES) & set(needs)
     assert "sysroot" not in needs
+
+
+def test_pip_is_installed_in_all_and_setuptools_up_to_3_11() -> None:
+    for version, wanted in (("3.10", "pip setuptools"), ("3.11", "pip setuptools"), ("3.12", "pip"), ("3.14", "pip")):
+        final = cpython_nodes(cell(version))[-1]
+        assert final.environment["WHEELS"] == wanted
+        assert final.sources[1:] == tuple(wanted.split())
+
+
+def test_what_is_trained_does_not_change_with_pip() -> None:
+    _, instrumented, _, _ = cpython_nodes(cell("3.13"))
+    assert instrumented.sources == (cell("3.13").version.source,)
+    assert "WHEELS" not in instrumented.environment
+
+
+def test_the_systems_libcrypt_is_linked_up_to_3_12_and_never_by_the_interpreter() -> None:
+    for version, linked in (("3.10", True), ("3.12", True), ("3.13", False)):
+        assert ("libcrypt" in cpython_nodes(cell(version))[-1].needs) is linked
+    modules = modules_of(load_matrix().versions["3.12"], load_matrix().targets[LINUX], load_modules())
+    assert {"_crypt", "_dbm", "_tkinter"} <= set(modules.shared)
