@@ -29,7 +29,7 @@ fi
 ln -sf "$(readlink "$install/bin/python3")" "$install/bin/python"
 ln -sf "$(basename "$library")/$config/lib$name$PYTHON_ABI.a" "$install/lib/lib$name$PYTHON_ABI.a"
 
-"$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
+"$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build "${PREFIX%/deps}"
 "$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 
 build=$DESTDIR/python/build
@@ -43,3 +43,17 @@ for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.loc
 done
 cp "$library/$config/Makefile" "$build/Modules/Makefile"
 cp "$DATA/finish/run_tests.py" "$build/run_tests.py"
+
+case $TARGET in
+*-darwin*)
+  # A Mach-O binary names the objects that hold its debug information, so it is gathered while they are there: for
+  # bin/python3.X in build/dSYM/bin/python3.X.dSYM, where a debugger looks once that lies beside it.
+  (cd "$install" && find bin lib -type f \( -name "$name$PYTHON_ABI" -o -name '*.dylib' -o -name '*.so' \)) >binaries
+  while read -r binary; do
+    dsymutil "$install/$binary" -o "$build/dSYM/$binary.dSYM"
+  done <binaries
+  # What __builtin_available needs when the pieces are linked anew.
+  mkdir -p "$build/lib"
+  cp "$("$CC" -print-libgcc-file-name)" "$build/lib/libclang_rt.osx.a"
+  ;;
+esac
