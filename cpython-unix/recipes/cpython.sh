@@ -51,6 +51,7 @@ case $TARGET in
   (cd "$install" && find bin lib -type f \( -name "$name$PYTHON_ABI" -o -name '*.dylib' -o -name '*.so' \)) >binaries
   while read -r binary; do
     dsymutil "$install/$binary" -o "$build/dSYM/$binary.dSYM"
+    rm -rf "$build/dSYM/$binary.dSYM/Contents/Resources/Relocations" # for dsymutil itself; it names this place
   done <binaries
   # What __builtin_available needs when the pieces are linked anew.
   mkdir -p "$build/lib"
