@@ -21,6 +21,17 @@ EMULATOR = "EMULATOR"
 
 # The nodes whose libraries CPython links: static but Tcl and Tk. macOS has some of them in its SDK.
 LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl", "tcl", "tk")
+# Their files, where those have to be named.
+_ARCHIVES = {
+    "bzip2": ("libbz2.a",),
+    "xz": ("liblzma.a",),
+    "libffi": ("libffi.a",),
+    "sqlite": ("libsqlite3.a",),
+    "expat": ("libexpat.a",),
+    "mpdecimal": ("libmpdec.a",),
+    "openssl": ("libssl.a", "libcrypto.a"),
+    "zstd": ("libzstd.a",),
+}
 # Of X11 it is the headers, which Tk's header names.
 LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid", "bdb", "xorgproto", "libx11")
 
@@ -48,6 +59,13 @@ _LINUX_PACKAGES = {
     "LIBUUID": "-luuid",
 }
 
+# macOS has these itself.
+_MACOS_PACKAGES = {
+    "CURSES": "-lncurses",
+    "PANEL": "-lpanel -lncurses",
+    "LIBEDIT": "-ledit",
+}
+
 # Answers that configure gets by asking the running kernel or network, which say nothing about where archives will run.
 _ANSWERS = (
     "ac_cv_file__dev_ptmx=yes",
@@ -58,6 +76,17 @@ _ANSWERS = (
     "ac_cv_broken_sem_getvalue=no",
     "ac_cv_prog_PYTHON_FOR_REGEN=python3",
 )
+
+# What would lie in the SDK or beside it and is not to be taken from there: Apple's libffi, anyone's libintl.
+_MACOS_ANSWERS = ("ac_cv_lib_ffi_ffi_call=no", "ac_cv_lib_intl_textdomain=no")
+
+# The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module that
+# was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH. As make
+# reads it.
+_INTERPRETER_LINK = {
+    "linux": "-no-pie -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--disable-new-dtags",
+    "macos": "-Wl,-rpath,@executable_path/../lib",
+}
 
 # Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
@@ -141,6 +170,7 @@ def build_environment(cell: Cell) -> dict[str, str]:
         "PYTHON_ABI": cell.abi_suffix,
         "MULTIARCH": cell.target.multiarch,
         "CONFIGURE": " ".join(configure_arguments(cell)),
+        "INTERPRETER_LINK": _INTERPRETER_LINK[cell.target.os],
         "SETUP_LOCAL": setup_local(cell.version, modules),
         "MODULES_BUILTIN": " ".join(modules.builtin),
         "MODULES_SHARED": " ".join(modules.shared),
@@ -193,7 +223,7 @@ def configure_arguments(cell: Cell) -> list[str]:
     if target.os == "linux":
         arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR]
     else:
-        arguments.append("--with-dbmliborder=ndbm")
+        arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
     if version <= (3, 10):
         # Its configure would put libcrypt among what the interpreter links; _crypt's line in Setup.local names it.
         arguments += ["ac_cv_search_crypt=no", "ac_cv_search_crypt_r=no", "ac_cv_func_crypt_r=yes"]
@@ -229,11 +259,14 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     target = cell.target
     include = f"{DEPS}/include"
     flags = [flag for flag in target.cflags if not (cell.variant.debug and "_FORTIFY_SOURCE" in flag)]
-    own = [] if cell.variant.debug else ["-fno-semantic-interposition"]
+    own = [] if cell.variant.debug or target.os == "macos" else ["-fno-semantic-interposition"]
+    if target.os == "macos":
+        # A function that not every macOS from the floor on has, called without asking first, ends the build.
+        own.append("-Werror=unguarded-availability-new")
     if not cell.variant.lto and not cell.variant.debug:
         # Lines for backtraces and no more: a third of the bytes. What users run keeps configure's own -g, for gdb.
         own.append("-g1")
-    link = ["-Wl,--exclude-libs,ALL"] if target.os == "linux" else []
+    link = ["-Wl,--exclude-libs,ALL"] if target.os == "linux" else _macos_link(cell)
     if cell.variant.lto:
         # LTO generates code when it links, at the level that the link is told: lld's own is 2, whatever each file said.
         link.append("-O3")
@@ -244,6 +277,15 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
         "CFLAGS_NODIST": " ".join(own),
         "LDFLAGS_NODIST": " ".join(link),
     }
+
+
+def _macos_link(cell: Cell) -> list[str]:
+    """What --exclude-libs is elsewhere: nothing of a static library is exported. And room in the header for a longer
+    library path (bytes, hexadecimal), which users change with install_name_tool.
+    """
+    nodes = [name for name in _library_needs(cell) if name != "sysroot"]
+    archives = [f"{DEPS}/lib/{archive}" for name in nodes for archive in _ARCHIVES.get(name, ())]
+    return ["-Wl,-headerpad,40", *(f"-Wl,-load_hidden,{archive}" for archive in archives)]
 
 
 def package_variables(cell: Cell) -> Mapping[str, str]:
@@ -258,6 +300,8 @@ def package_variables(cell: Cell) -> Mapping[str, str]:
     packages = {**_PACKAGES, "TCLTK": _TCLTK[cell.target.os]}
     if cell.target.os == "linux":
         packages |= _LINUX_PACKAGES
+    else:
+        packages |= _MACOS_PACKAGES
     if cell.version.number >= (3, 14):
         packages["LIBZSTD"] = "-lzstd -lpthread"
     variables = {}

@@ -56,8 +56,8 @@ class Target:
 
     @property
     def derived(self) -> tuple[Flavour, ...]:
-        """The flavours that are made from its `full` archive. No debug symbols on macOS: see docs/archives.md."""
-        return DERIVED if self.os == "linux" else tuple(f for f in DERIVED if f != "debug_symbols")
+        """The flavours that are made from its `full` archive: the same for all targets."""
+        return DERIVED
 
 
 @dataclass(frozen=True)

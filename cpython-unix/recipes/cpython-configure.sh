@@ -28,10 +28,7 @@ unset CFLAGS CPPFLAGS LDFLAGS CFLAGS_NODIST LDFLAGS_NODIST
 
 # GNU make reads this file before Makefile. `override` keeps Makefile's own assignments out.
 {
-  # The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module
-  # that was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH.
-  # shellcheck disable=SC2016
-  echo 'override LINKCC = $(CC) -no-pie -Wl,-rpath,'"'"'$$ORIGIN/../lib'"'"' -Wl,--disable-new-dtags'
+  echo "override LINKCC = \$(CC) $INTERPRETER_LINK"
   if [ -d "$PREFIX/build-python" ]; then
     echo "override PYTHON_FOR_FREEZE = $PREFIX/build-python/bin/python$PYTHON_VERSION -E -s -S -B"
     # shellcheck disable=SC2016
@@ -47,3 +44,6 @@ override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
 ln -s "$PREFIX"/lib/libtcl8.6.* "$PREFIX"/lib/libtk8.6.* .
 
 export PYTHONHASHSEED=0
+
+# `python.exe` where the file system does not tell it from the directory Python.
+built=python$(sed -n 's/^BUILDEXE=[[:space:]]*//p' Makefile)

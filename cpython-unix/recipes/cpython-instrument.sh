@@ -7,12 +7,12 @@
 # What runs while it builds is no training.
 export LLVM_PROFILE_FILE=/dev/null
 case $PYTHON_VERSION in 3.10 | 3.11) shared=oldsharedmods ;; *) shared=sharedmods ;; esac
-make python pybuilddir.txt $shared CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
+make "$built" pybuilddir.txt $shared CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
 
 home=$DESTDIR$PREFIX/instrumented
 library=$home/lib/python$PYTHON_VERSION$(case $PYTHON_ABI in *t*) echo t ;; esac)
 mkdir -p "$home/bin" "$library"
-cp python "$home/bin/python$PYTHON_VERSION"
+cp "$built" "$home/bin/python$PYTHON_VERSION"
 tar cf - -C Lib --exclude=__pycache__ --exclude=./idlelib --exclude=./lib2to3 --exclude=./ensurepip . | tar xf - -C "$library"
 cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
 mkdir "$library/lib-dynload"

@@ -4,7 +4,7 @@
 # bytecode caches that a first, uncounted pass has filled.
 
 python=$PREFIX/instrumented/bin/python$PYTHON_VERSION
-export PYTHONHASHSEED=0 PYTHONPYCACHEPREFIX=/mnt/pymint/build/pyc PYTHONNOUSERSITE=1
+export PYTHONHASHSEED=0 PYTHONPYCACHEPREFIX="$PWD/pyc" PYTHONNOUSERSITE=1
 
 fixed=
 if setarch -R true 2>/dev/null; then
@@ -26,7 +26,7 @@ $fixed "$python" -s "$DATA/training/train.py" --import-only
 starts
 
 mkdir raw
-export LLVM_PROFILE_FILE=/mnt/pymint/build/raw/%m.profraw
+export LLVM_PROFILE_FILE="$PWD/raw/%m.profraw"
 $fixed "$python" -s -B "$DATA/training/train.py"
 for _ in $(seq 30); do
   starts -B

@@ -41,9 +41,9 @@ wheels() { "$install/bin/$name" -I -B "$DATA/finish/wheels.py" "$@" "$library/si
 
 # Scripts are recorded once relocate.py has given them the first line that they end up with.
 for wheel in $WHEELS; do
-  wheels install --wheel "/mnt/pymint/build/$wheel"
+  wheels install --wheel "${PREFIX%/deps}/build/$wheel"
 done
-"$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
+"$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build "${PREFIX%/deps}"
 wheels record
 "$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 if [ "$JIT" = yes ]; then
@@ -62,3 +62,18 @@ for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.loc
 done
 cp "$library/$config/Makefile" "$build/Modules/Makefile"
 cp "$DATA/finish/run_tests.py" "$build/run_tests.py"
+
+case $TARGET in
+*-darwin*)
+  # A Mach-O binary names the objects that hold its debug information, so it is gathered while they are there: for
+  # bin/python3.X in build/dSYM/bin/python3.X.dSYM, where a debugger looks once that lies beside it.
+  (cd "$install" && find bin lib -type f \( -name "$name$PYTHON_ABI" -o -name '*.dylib' -o -name '*.so' \)) >binaries
+  while read -r binary; do
+    dsymutil "$install/$binary" -o "$build/dSYM/$binary.dSYM"
+    rm -rf "$build/dSYM/$binary.dSYM/Contents/Resources/Relocations" # for dsymutil itself; it names this place
+  done <binaries
+  # What __builtin_available needs when the pieces are linked anew.
+  mkdir -p "$build/lib"
+  cp "$("$CC" -print-libgcc-file-name)" "$build/lib/libclang_rt.osx.a"
+  ;;
+esac
