@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.roots import Root, make_root, needed_libraries, no_roots
 from workers.fips.tree import Tree, find_tree
 from workers.tarball import extract
 
@@ -37,6 +38,16 @@ def tree(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     place = tmp_path_factory.mktemp("real") / "a fresh pläce"
     extract(archive, place, wanted=lambda member: not member.startswith(("python/build/", "python/licenses/")))
     return find_tree(place)
+
+
+@pytest.fixture(scope="session")
+def bare_root(tree: Tree, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """A system with a C library and the tree. Tests take away what they put in."""
+    reason = no_roots()
+    if reason is not None:
+        pytest.skip(reason)
+    programs = [python] if tree.module is None else [python, tree.module]
+    return make_root(tmp_path_factory.mktemp("root"), tree, needed_libraries(programs))
 
 
 @pytest.fixture(scope="session")

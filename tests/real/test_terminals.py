@@ -5,13 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.real.roots import Root, make_root, needed_libraries, no_roots
-from workers.fips.tree import Tree
+from tests.real.roots import Root
 
 pytestmark = [pytest.mark.real, pytest.mark.ci]
 
@@ -22,13 +20,12 @@ TAB, CTRL_D = "\t", "\x04"
 PATIENCE_S = 20
 
 
-@pytest.fixture(scope="module")
-def root(tree: Tree, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
-    """A system that describes no terminal."""
-    reason = no_roots()
-    if reason is not None:
-        pytest.skip(reason)
-    return make_root(tmp_path_factory.mktemp("root"), tree, needed_libraries([python]))
+@pytest.fixture
+def root(bare_root: Root) -> Root:
+    """A system that describes no terminal, and where nobody has typed anything yet."""
+    shutil.rmtree(bare_root.path / "tmp")
+    (bare_root.path / "tmp").mkdir()
+    return bare_root
 
 
 def described(root: Root, terminal: str, **environment: str) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.roots import Root, make_root, needed_libraries, no_roots
-from workers.fips.tree import Tree
+from tests.real.roots import Root
 from workers.model import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.ci]
@@ -85,23 +83,13 @@ json.dump({"said": said, "file": paths.cafile, "directory": paths.capath, "fips"
 """
 
 
-@pytest.fixture(scope="module")
-def bare(tree: Tree, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
-    reason = no_roots()
-    if reason is not None:
-        pytest.skip(reason)
-    module = [tree.module] if tree.module is not None else []
-    root = make_root(tmp_path_factory.mktemp("root"), tree, needed_libraries([python, *module]))
-    root.put("fixture.pem", FIXTURE)
-    return root
-
-
 @pytest.fixture
-def root(bare: Root) -> Root:
-    """Without certificates."""
+def root(bare_root: Root) -> Root:
+    """A system without certificates."""
     for name in ("etc", "var", "private"):
-        shutil.rmtree(bare.path / name, ignore_errors=True)
-    return bare
+        shutil.rmtree(bare_root.path / name, ignore_errors=True)
+    bare_root.put("fixture.pem", FIXTURE)
+    return bare_root
 
 
 def laid_out(root: Root, system: str) -> Root:

@@ -119,7 +119,7 @@ def _venv_of_linked_tree(tree: Tree, scratch: Path) -> Way:
     return _venv_by(_linked_tree(tree, scratch).program, scratch, "--symlinks")
 
 
-def _read_only(tree: Tree, scratch: Path) -> Way:
+def read_only(tree: Tree, scratch: Path) -> Way:
     """A file system that nobody can write to, made in a namespace of its own: to root, file modes say nothing."""
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -175,7 +175,7 @@ PLACES: tuple[Place, ...] = (
         BY_CODE,
     ),
     Place("venv-of-linked-tree", "in a venv made through a link to the tree", _venv_of_linked_tree),
-    Place("read-only", "on a read-only file system", _read_only),
+    Place("read-only", "on a read-only file system", read_only),
     Place("embedded", "as libpython in another program", _embedded, BY_CODE),
 )
 
