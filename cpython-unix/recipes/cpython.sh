@@ -41,7 +41,8 @@ for wheel in $WHEELS; do
 done
 "$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build /mnt/pymint
 wheels record
-"$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+LD_LIBRARY_PATH="$PREFIX/lib/libcrypt" "$install/bin/$name" -I -B \
+  "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 
 build=$DESTDIR/python/build
 mkdir -p "$build"
