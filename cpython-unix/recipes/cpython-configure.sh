@@ -40,8 +40,12 @@ override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
   echo 'include Makefile'
 } >GNUmakefile
 
-# make tries each shared module and takes those away that can't be imported. It looks for libraries here.
+# make tries each shared module and takes those away that can't be imported. It looks for libraries here: Tcl and Tk, and
+# the stub for machines that have no libcrypt themselves.
 ln -s "$PREFIX"/lib/libtcl8.6.* "$PREFIX"/lib/libtk8.6.* .
+if [ -d "$PREFIX/lib/libcrypt" ]; then
+  ln -s "$PREFIX/lib/libcrypt/libcrypt.so.1" .
+fi
 
 export PYTHONHASHSEED=0
 

@@ -24,4 +24,5 @@ if [ "$JIT" = yes ]; then
 fi
 
 # _tkinter looks for Tcl and Tk where only the final tree has them.
-LD_LIBRARY_PATH="$PREFIX/lib" "$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+LD_LIBRARY_PATH="$PREFIX/lib:$PREFIX/lib/libcrypt" "$home/bin/python$PYTHON_VERSION" -I -B \
+  "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"

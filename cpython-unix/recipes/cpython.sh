@@ -45,7 +45,8 @@ for wheel in $WHEELS; do
 done
 "$install/bin/$name" -I -B "$DATA/finish/relocate.py" "$install" --build "${PREFIX%/deps}"
 wheels record
-"$install/bin/$name" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+LD_LIBRARY_PATH="$PREFIX/lib/libcrypt" "$install/bin/$name" -I -B \
+  "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
 if [ "$JIT" = yes ]; then
   "$install/bin/$name" -s -P -B "$DATA/finish/check_jit.py"
   PYTHON_JIT=1 "$install/bin/$name" -s -P -B "$DATA/finish/check_jit.py"

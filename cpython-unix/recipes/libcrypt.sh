@@ -2,7 +2,7 @@
 # libcrypt: a stub to link CPython's _crypt with, up to 3.12, and the header. The library itself is the system's, as in
 # python-build-standalone, and the only module that needs it does not import where there is none. It comes without a
 # source: the seven names are those of glibc 2.17, whose libcrypt zig's list of symbols leaves out.
-# Leaves lib/libcrypt.so, include/crypt.h.
+# Leaves lib/libcrypt.so, lib/libcrypt/libcrypt.so.1 (to import the module with, where the machine has none), include/crypt.h.
 case $TARGET in
 x86_64-*) version=GLIBC_2.2.5 ;;
 aarch64-*) version=GLIBC_2.17 ;;
@@ -14,9 +14,10 @@ esac
   done
 } >stub.c
 echo "$version { global: crypt; crypt_r; encrypt; encrypt_r; fcrypt; setkey; setkey_r; local: *; };" >stub.map
-mkdir -p "$DESTDIR$PREFIX/lib" "$DESTDIR$PREFIX/include"
+mkdir -p "$DESTDIR$PREFIX/lib/libcrypt" "$DESTDIR$PREFIX/include"
 "$CC" -fno-builtin -fPIC -shared -nostdlib -Wl,-soname,libcrypt.so.1 -Wl,--version-script=stub.map stub.c \
   -o "$DESTDIR$PREFIX/lib/libcrypt.so"
+ln -s ../libcrypt.so "$DESTDIR$PREFIX/lib/libcrypt/libcrypt.so.1"
 # glibc's own struct crypt_data has its parts in names; all that callers may touch is `initialized`, or the whole of it.
 cat >"$DESTDIR$PREFIX/include/crypt.h" <<END
 #ifndef CRYPT_H
