@@ -41,6 +41,3 @@ override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
 } >GNUmakefile
 
 export PYTHONHASHSEED=0
-
-# `python.exe` where the file system does not tell it from the directory Python.
-built=python$(sed -n 's/^BUILDEXE=[[:space:]]*//p' Makefile)
