@@ -54,11 +54,6 @@ class Target:
     glibc: str | None = None
     deployment_target: str | None = None
 
-    @property
-    def derived(self) -> tuple[Flavour, ...]:
-        """The flavours that are made from its `full` archive: the same for all targets."""
-        return DERIVED
-
 
 @dataclass(frozen=True)
 class Version:

@@ -48,6 +48,3 @@ if [ -d "$PREFIX/lib/libcrypt" ]; then
 fi
 
 export PYTHONHASHSEED=0
-
-# `python.exe` where the file system does not tell it from the directory Python.
-built=python$(sed -n 's/^BUILDEXE=[[:space:]]*//p' Makefile)

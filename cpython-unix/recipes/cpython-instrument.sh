@@ -7,6 +7,8 @@
 # What runs while it builds is no training.
 export LLVM_PROFILE_FILE=/dev/null
 case $PYTHON_VERSION in 3.10 | 3.11) shared=oldsharedmods ;; *) shared=sharedmods ;; esac
+# `python.exe` where the file system does not tell it from the directory Python.
+built=python$(sed -n 's/^BUILDEXE=[[:space:]]*//p' Makefile)
 make "$built" pybuilddir.txt $shared CFLAGS_NODIST="$PROFILE_GENERATE" LDFLAGS_NODIST="$PROFILE_GENERATE"
 
 home=$DESTDIR$PREFIX/instrumented
