@@ -183,11 +183,14 @@ def build_environment(cell: Cell) -> dict[str, str]:
 def instrument_environment(cell: Cell) -> dict[str, str]:
     """What differs in the instrumented build.
 
-    No LTO: clang's front end instruments before any optimisation, so its profile fits a build with LTO, and the link
-    takes seconds instead of minutes (reference: speed, 5.3).
-    Atomic counters where threads run at the same time; clang's plain ones lose counts there (rust-lang/rust#158217).
+    Counters in LLVM's intermediate code, after the first round of inlining: each place where Py_DECREF and its like are
+    inlined gets counts of its own, and indirect calls count whom they called, so that LTO can call the usual one
+    directly. clang's -fprofile-instr-generate, which CPython's Makefile uses, does neither (docs/performance.md).
+    No LTO here: both builds run the same passes before they count, so the profile fits, and the link takes seconds.
+    Atomic counters where threads run at the same time; plain ones lose counts there (rust-lang/rust#158217).
     """
-    generate = "-fprofile-generate"
+    # LLVM's one counter a call site runs out before the training is over.
+    generate = "-fprofile-generate -mllvm -vp-counters-per-site=8"
     if cell.variant.freethreaded:
         generate += " -fprofile-update=atomic"
     arguments = [argument for argument in configure_arguments(cell) if not argument.startswith("--with-lto")]

@@ -45,12 +45,12 @@ TESTS = (
     "test_operator",
     "test_ordered_dict",
     "test_patma",
+    "test_pyexpat",
     "test_re",
     "test_set",
     "test_str",  # up to 3.11:
     "test_unicode",
     "test_struct",
-    "test_xml_etree",
 )
 
 

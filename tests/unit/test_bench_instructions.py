@@ -31,7 +31,7 @@ def test_a_stand_in_starts_with_the_library_of_the_interpreter_that_it_stands_fo
         pytest.skip(f"no llvm-strip here: {missing}")
     this = interpreter(Path(sys.executable))
     there = stand_in(this, tmp_path)
-    asked = [there, "-c", "import os, sys; print(os.path.realpath(os.__file__)); print(sys.prefix)"]
+    asked = [str(there), "-c", "import os, sys; print(os.path.realpath(os.__file__)); print(sys.prefix)"]
     library, prefix = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
 
     assert Path(library).is_relative_to(Path(this.executable).parent.parent.resolve())

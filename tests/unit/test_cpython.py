@@ -84,6 +84,18 @@ def test_the_instrumented_build_is_configured_as_the_final_one_but_for_lto() -> 
     assert set(instrumented.environment["CONFIGURE"].split()) < set(optimised.environment["CONFIGURE"].split())
 
 
+def test_what_is_linked_with_lto_is_told_the_level_of_its_code() -> None:
+    assert "-O3" in compiler_flags(cell())["LDFLAGS_NODIST"].split()
+    assert "-O3" not in compiler_flags(cell(variant="noopt"))["LDFLAGS_NODIST"].split()
+
+
+def test_whom_an_indirect_call_calls_is_counted() -> None:
+    generate = cpython_nodes(cell())[1].environment["PROFILE_GENERATE"].split()
+
+    assert "-fprofile-generate" in generate
+    assert "-fprofile-instr-generate" not in generate
+
+
 def test_counters_are_atomic_only_where_threads_run_at_the_same_time() -> None:
     plain = cpython_nodes(cell())[1].environment["PROFILE_GENERATE"]
     free = cpython_nodes(cell(variant="freethreaded+pgo+lto"))[1].environment["PROFILE_GENERATE"]
