@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from workers.features.wanted import try_features
 from workers.fips.claims import Module, claims, read_module, running
 from workers.fips.inside import Inside, ask, judge
 from workers.fips.running import run
@@ -76,6 +77,7 @@ def prove(
         skipped: list[Skipped] = []
         _tell(progress, "files and claims", checks, skipped)
         judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
+        judged.append(("features", try_features(tree)))
         suite = _suite(tree, suites, top)
         groups = {
             "moved": _moved(tree), "starts": _starts(tree), "fips_setup": _uses(tree),
