@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox here: {sandbox_problem()}"),
 ]
 TARGET = "aarch64-apple-darwin"
-LIBRARIES = ("bzip2", "xz", "zstd", "expat", "mpdecimal")
+LIBRARIES = ("bzip2", "xz", "zstd", "libffi", "expat", "mpdecimal")
 
 
 @pytest.fixture(scope="module")
