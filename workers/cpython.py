@@ -187,7 +187,7 @@ def configure_arguments(cell: Cell) -> list[str]:
     if target.os == "linux":
         arguments += ["--with-readline=editline", *_BEYOND_THE_FLOOR]
     else:
-        arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
+        arguments += ["--with-readline=editline", *_MACOS_ANSWERS]
     if version >= (3, 12):
         arguments.append("MODULE_BUILDTYPE=static")
     if version >= (3, 13):
