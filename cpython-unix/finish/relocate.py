@@ -61,6 +61,7 @@ build_time_vars = {
 def without_build(text: str, build: str) -> str:
     """`text` without the build's directories (`build` is above them all) and with the usual names of tools."""
     text = re.sub(rf" ?'--with-openssl={re.escape(build)}/deps'", "", text)
+    text = re.sub(rf" ?-Wl,-load_hidden,{re.escape(build)}/deps/[\w./-]*", "", text)
     text = re.sub(rf" ?-(?:I|L|isystem ?){re.escape(build)}/deps(?:/[\w./-]*)?", "", text)
     text = re.sub(rf"{re.escape(build)}/toolchain/bin/", "", text)
     text = re.sub(rf"{re.escape(build)}/build/source(?![\w-])", ".", text)
