@@ -16,17 +16,6 @@ FINISH = (_CONFIGURE, _CHECK, "finish/relocate.py", "finish/run_tests.py")
 
 # The nodes whose static libraries CPython links. macOS has some of them in its SDK.
 LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
-# Their files, where those have to be named.
-_ARCHIVES = {
-    "bzip2": ("libbz2.a",),
-    "xz": ("liblzma.a",),
-    "libffi": ("libffi.a",),
-    "sqlite": ("libsqlite3.a",),
-    "expat": ("libexpat.a",),
-    "mpdecimal": ("libmpdec.a",),
-    "openssl": ("libssl.a", "libcrypto.a"),
-    "zstd": ("libzstd.a",),
-}
 LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid")
 
 # What configure would otherwise ask pkg-config, or the building machine, about: variable prefix → libraries.
@@ -73,6 +62,18 @@ _MACOS_ANSWERS = ("ac_cv_lib_ffi_ffi_call=no", "ac_cv_lib_intl_textdomain=no")
 _INTERPRETER_LINK = {
     "linux": "-no-pie -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--disable-new-dtags",
     "macos": "-Wl,-rpath,@executable_path/../lib",
+}
+
+# The files of the static libraries among the nodes, where those have to be named.
+_ARCHIVES = {
+    "bzip2": ("libbz2.a",),
+    "xz": ("liblzma.a",),
+    "libffi": ("libffi.a",),
+    "sqlite": ("libsqlite3.a",),
+    "expat": ("libexpat.a",),
+    "mpdecimal": ("libmpdec.a",),
+    "openssl": ("libssl.a", "libcrypto.a"),
+    "zstd": ("libzstd.a",),
 }
 
 # Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
