@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.fips.embedding import host_and_library
 from workers.fips.running import run
 from workers.fips.tampering import NotHere
 from workers.fips.tree import Tree
@@ -133,11 +133,8 @@ def read_only(tree: Tree, scratch: Path) -> Way:
 
 
 def _embedded(tree: Tree, scratch: Path) -> Way:
-    libraries = sorted((tree.root / "lib").glob("libpython3.*.so*"))
-    host = Path("/proc/self/exe").resolve() if Path("/proc/self/exe").exists() else None
-    if not libraries or host is None or not hasattr(os, "RTLD_DEEPBIND"):
-        raise NotHere("only where a second libpython can be loaded apart from the first (glibc)")
-    return Way(host, script=("-I", "-c", _EMBED, str(libraries[0]), str(FACTS)), knows_itself=False)
+    host, library = host_and_library(tree, scratch)
+    return Way(host, script=("-I", "-c", _EMBED, str(library), str(FACTS)), knows_itself=False)
 
 
 def _venv_by(program: Path, scratch: Path, *how: str) -> Way:
