@@ -93,6 +93,6 @@ def _by_policy(node: NodeSpec) -> NodeSpec:
     return replace(node, recipe="fips-provider-policy.sh", needs=(), environment=environment)
 
 
-def nodes_of(cell: Cell, provider: dict[str, str]) -> list[NodeSpec]:
+def nodes_of(cell: Cell, provider: dict[str, str], emulator: str = "") -> list[NodeSpec]:
     """All nodes of a cell; the last is the CPython that the archive is made of."""
-    return [*library_nodes(cell.target, provider), *cpython_nodes(cell)]
+    return [*library_nodes(cell.target, provider), *cpython_nodes(cell, emulator)]

@@ -47,9 +47,18 @@ def is_foreign(target: Target) -> bool:
 
 def machine_of(program: Path) -> str | None:
     """The processor that an ELF program is for, by the name that targets give it; None for anything else."""
-    with program.open("rb") as stream:
-        head = stream.read(20)
+    try:
+        with program.open("rb") as stream:
+            head = stream.read(20)
+    except OSError:
+        return None
     return _MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
+
+
+def is_emulated(program: Path) -> bool:
+    """Whether something else than this machine's processor runs a program: an ELF file for another one."""
+    machine = machine_of(program)
+    return machine is not None and machine != platform.machine()
 
 
 def emulation_of(target: Target) -> str:
@@ -94,13 +103,29 @@ def _emulator(arch: str) -> str:
     return f"an emulator of {arch}"
 
 
+def emulation_packages(arch: str) -> list[str]:
+    """What Debian and Ubuntu call the emulator, what has the kernel start it, and the processor's C library."""
+    return [*EMULATION_PACKAGES, *filter(None, [_CROSS_LIBC.get(arch)])]
+
+
+def emulation_link(arch: str) -> tuple[Path, Path]:
+    """Where Debian's emulator looks for the processor's own files, and the directory that has to be found there."""
+    return Path(_PREFIX.format(arch=arch)), Path(f"/usr/{arch}-linux-gnu")
+
+
+def file_of(arch: str | None, path: Path) -> Path | None:
+    """A file of the system that a processor's programs see: this machine's, or the emulator's. None: there is none."""
+    link, _ = emulation_link(arch or "")
+    candidates = [link / path.relative_to("/"), path] if arch not in (None, platform.machine()) else [path]
+    return next((found for found in candidates if found.exists()), None)
+
+
 def emulation_commands(arch: str) -> str:
     """How root gets the emulation on Debian and Ubuntu."""
-    packages = [*EMULATION_PACKAGES, *filter(None, [_CROSS_LIBC.get(arch)])]
-    prefix = _PREFIX.format(arch=arch)
+    link, libraries = emulation_link(arch)
     return (
-        f"apt-get install --no-install-recommends {' '.join(packages)} && "
-        f"mkdir -p {Path(prefix).parent} && ln -sfn /usr/{arch}-linux-gnu {prefix}"
+        f"apt-get install -y --no-install-recommends {' '.join(emulation_packages(arch))} && "
+        f"mkdir -p {link.parent} && ln -sfn {libraries} {link}"
     )
 
 

@@ -29,9 +29,11 @@ class Module:
         since, until = _number(self.since or version.minor), _number(self.until or version.minor)
         return since <= version.number <= until
 
-    def setup_for(self, version: Version) -> str | None:
+    def setup_for(self, version: Version, target: Target) -> str | None:
         """What follows the module's name in Modules/Setup.local."""
-        return self.setup.get(version.minor) if isinstance(self.setup, dict) else self.setup
+        if not isinstance(self.setup, dict):
+            return self.setup
+        return self.setup.get(version.minor, self.setup.get(target.os))
 
 
 # What stands otherwise in Setup.local for macOS, which has ncurses under its narrow name (with wide characters), UUIDs
@@ -78,7 +80,7 @@ def modules_of(version: Version, target: Target, modules: Mapping[str, Module]) 
         if module.off is None and module.os not in (None, target.os)
     }
     wanted = {name: module for name, module in here.items() if name not in off}
-    lines = {name: module.setup_for(version) for name, module in wanted.items()}
+    lines = {name: module.setup_for(version, target) for name, module in wanted.items()}
     return Modules(
         builtin=tuple(name for name, module in wanted.items() if not module.shared),
         shared=tuple(name for name, module in wanted.items() if module.shared),

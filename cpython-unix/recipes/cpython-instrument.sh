@@ -1,6 +1,6 @@
 # CPython with counters, for training. The same configuration as the final build, so that each function's shape is the
 # same and its counts fit; no LTO, since clang counts before it optimises.
-# Leaves instrumented/bin/python3.X and instrumented/lib/python3.X.
+# Leaves instrumented/bin/python3.X and instrumented/lib/python3.X, and of a JIT stencils/jit_stencils*.h, its machine code.
 
 . "$DATA/recipes/cpython-configure.sh"
 
@@ -20,4 +20,11 @@ cp "$(cat pybuilddir.txt)"/_sysconfigdata_*.py "$library"
 mkdir "$library/lib-dynload"
 find Modules -name '*.so' -exec cp {} "$library/lib-dynload" \;
 
-"$home/bin/python$PYTHON_VERSION" -I -B "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"
+if [ "$JIT" = yes ]; then
+  mkdir -p "$DESTDIR$PREFIX/stencils"
+  cp jit_stencils*.h "$DESTDIR$PREFIX/stencils"
+fi
+
+# _tkinter looks for Tcl and Tk where only the final tree has them.
+LD_LIBRARY_PATH="$PREFIX/lib:$PREFIX/lib/libcrypt" "$home/bin/python$PYTHON_VERSION" -I -B \
+  "$DATA/finish/check_modules.py" --builtin "$MODULES_BUILTIN" --shared "$MODULES_SHARED"

@@ -47,7 +47,7 @@ def require(tools: Sequence[Tool]) -> None:
             todo=f"Run: {command_for(packages)}" if known else f"Install what Debian calls: {' '.join(packages)}",
         )
     click.echo(f"machine: installing {' '.join(packages)} with apt-get: {named}", err=True)
-    tail = _install(packages)
+    tail = install(packages)
     if still := missing(absent):
         raise Failure(
             "machine",
@@ -59,7 +59,7 @@ def require(tools: Sequence[Tool]) -> None:
         )
 
 
-def _install(packages: Sequence[str]) -> list[str]:
+def install(packages: Sequence[str]) -> list[str]:
     """Runs apt-get; returns the last lines of what it said. Whether it worked is asked of the tools themselves.
 
     One broken package list of many is no reason to stop: installing says what can't be found.

@@ -22,7 +22,11 @@ PROVIDER_NAMES = ("fips.so", "fips.dylib")
 
 _BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 # Files whose text some rule reads. Others are only searched.
-_READ = re.compile(r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc)$")
+_READ = re.compile(
+    r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc"
+    r"|/_sysconfigdata_[^/]*\.py|/_sysconfig_vars_[^/]*\.json|/build-details\.json|/pyconfig\.h|/config-[^/]+/Makefile"
+    r"|/python3?[\w.]*-config(?:\.py)?)$"
+)
 # What a build writes, in which a place of the building machine can stand; the standard library's own sources speak of
 # /tmp and /home in their texts.
 _GENERATED = re.compile(
