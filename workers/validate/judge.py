@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from workers.reports.checks import RuleResult
 from workers.validate.rule import RULES, Case, Rule
-from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, text
+from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, sbom, text
 
 # Importing a module of rules registers them; their order here is the report's.
 GROUPS = {
@@ -16,6 +16,7 @@ GROUPS = {
     "elf": elf,
     "macho": macho,
     "fips": fips,
+    "sbom": sbom,
     "flavour": flavour,
     "bytecode": bytecode,
     "debug": debug,
