@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,19 @@ from typing import Any, cast
 from cyclonedx.model.bom import Bom
 from cyclonedx.output.json import JsonV1Dot6
 
-from workers.derive.layout import Left, place
+from workers.derive.layout import TOP, Left, place
 from workers.errors import Failure
 from workers.model import Flavour
 from workers.package.tree import INSTALL
 from workers.sbom.bill import FLAVOUR, LICENCE_TEXT, PATH, serial_number
 from workers.sbom.spdx import spdx
-from workers.tarball import Entry, reading
+from workers.tarball import Entry, find
 
 FOLDER = "share/sbom/"
 CYCLONEDX, SPDX = ".cdx.json", ".spdx.json"
+# The largest seen has 0.1 MB.
+_LARGEST = 10_000_000
+_IN_ARCHIVE = re.compile(rf"^(?:{INSTALL}|{TOP}){FOLDER}[^/]+$")
 _NOTHING_LEFT_OUT = Left(frozenset(), ())
 
 
@@ -71,7 +75,7 @@ def _moved(component: Mapping[str, Any]) -> dict[str, Any]:
     properties = []
     for one in component.get("properties", []):
         if one["name"] in (PATH, LICENCE_TEXT):
-            path = place(f"python/{one['value']}", _NOTHING_LEFT_OUT)
+            path = place(f"{TOP}{one['value']}", _NOTHING_LEFT_OUT)
             if path is not None:
                 properties.append({**one, "value": path})
         else:
@@ -96,15 +100,8 @@ def find_in(tree: Path) -> tuple[str, bytes]:
 def inside(archive: Path) -> dict[str, bytes]:
     """The documents in a packed archive, by the ending of their names; empty for one that has none.
 
-    Raises Failure when the archive is damaged before them.
+    Raises Failure when the archive is damaged.
     """
-    found: dict[str, bytes] = {}
-    with reading(archive) as tar:
-        for member, content in tar:
-            path = member.path.removeprefix(INSTALL).removeprefix("python/")
-            if content is None or not path.startswith(FOLDER):
-                continue
-            found |= {ending: content for ending in (CYCLONEDX, SPDX) if path.endswith(ending)}
-            if len(found) == 2:
-                break
-    return found
+    found = find(archive, lambda path: _IN_ARCHIVE.match(path) is not None, limit=_LARGEST)
+    endings = (CYCLONEDX, SPDX)
+    return {ending: content for path, content in found.items() for ending in endings if path.endswith(ending)}
