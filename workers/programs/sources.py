@@ -58,6 +58,7 @@ def needed(plan: Plan) -> list[ChosenPin]:
     """
     if plan.archive_stored:
         return []
-    opened = {*missing(plan.nodes, wanted_nodes(plan.nodes)), plan.nodes[-1].name}
+    opened = {*missing(plan.nodes, wanted_nodes(plan.nodes))}
+    opened |= {node.name for node in plan.nodes[-1:] if node.stage == "cpython"}
     names = {name for node in plan.nodes if node.name in opened for name in node.sources}
     return [pin for pin in plan.pins if pin.source in names]
