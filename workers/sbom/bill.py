@@ -40,6 +40,7 @@ PROCEDURE = "pymint:procedure"
 MAC = "pymint:module-mac"
 CERTIFICATE = "pymint:cmvp-certificate"
 VENDORED = "pymint:vendored"
+LINKED_FILE = "pymint:linked-file"
 COMMIT = "pymint:commit"
 FLAVOUR = "pymint:flavour"
 NO_CERTIFICATE = "none"
@@ -237,7 +238,7 @@ def _of_wheel(one: Bundled) -> Component:
 
 def _compiler_runtime(toolchain: Mapping[str, str]) -> list[Component]:
     """compiler-rt, which no node makes. Without a CPE: LLVM's would bring the faults of the whole compiler."""
-    files = {name: digest for name, digest in sorted(toolchain.items()) if _RUNTIME.match(name)}
+    files = [f"{name} sha256:{digest}" for name, digest in sorted(toolchain.items()) if _RUNTIME.match(name)]
     if not files:
         return []
     release = llvm_release(toolchain.get("version", ""))
@@ -251,11 +252,7 @@ def _compiler_runtime(toolchain: Mapping[str, str]) -> list[Component]:
             "compiled code calls.",
             licenses=licences_of([_RUNTIME_LICENCE]),
             purl=PackageURL("generic", name="compiler-rt", version=release),
-            components=[
-                Component(name=name, type=ComponentType.FILE, bom_ref=f"compiler-rt/{name}", hashes=[sha256(digest)])
-                for name, digest in files.items()
-            ],
-            properties=_properties({LINKAGE: "static"}),
+            properties=_properties({LINKAGE: "static", LINKED_FILE: files}),
         )
     ]
 

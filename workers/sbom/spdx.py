@@ -96,7 +96,6 @@ def _package(component: Component, when: str, annotator: str) -> dict[str, Any]:
             for category, kind, locator in names
         ]
     said = [f"{one.name}={one.value}" for one in component.properties]
-    said += [f"pymint:file={one.name} sha256:{h.content}" for one in component.components for h in one.hashes]
     if component.pedigree is not None and component.pedigree.notes:
         said.append(component.pedigree.notes)
     if said:
