@@ -6,13 +6,26 @@ from collections.abc import Iterable
 
 from workers.reports.checks import RuleResult
 from workers.validate.rule import RULES, Case, Rule
-from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, sbom, text
+from workers.validate.rules import (
+    archive,
+    bytecode,
+    debug,
+    document,
+    elf,
+    fips,
+    flavour,
+    macho,
+    relocation,
+    sbom,
+    text,
+)
 
 # Importing a module of rules registers them; their order here is the report's.
 GROUPS = {
     "archive": archive,
     "python-json": document,
     "text": text,
+    "relocation": relocation,
     "elf": elf,
     "macho": macho,
     "fips": fips,
