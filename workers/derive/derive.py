@@ -16,6 +16,7 @@ from workers.derive.layout import (
     FIPS_DOCUMENT,
     INSTALL,
     LICENSES,
+    SBOM,
     SHARED_LICENSES,
     TOP,
     bytecode_path,
@@ -31,7 +32,7 @@ from workers.model import Flavour
 from workers.package.tree import PROVIDER_MODULES
 from workers.progress import Progress
 from workers.reports.base import encode
-from workers.sbom.documents import FOLDER, find_in, for_flavour
+from workers.sbom.documents import find_in, for_flavour
 from workers.tarball import Entry, entries_below, extract, reading
 
 
@@ -136,7 +137,7 @@ def _bill(tree: Path, names: dict[Flavour, Path], flavour: Flavour) -> list[Entr
 
 def _entries(unpacked: Path, head: Head) -> list[Entry]:
     """The files of the smaller flavours but their bytecode and bill of materials, as members."""
-    entries = [entry for entry in entries_below(unpacked / INSTALL, TOP) if not entry.path.startswith(TOP + FOLDER)]
+    entries = [entry for entry in entries_below(unpacked / INSTALL, TOP) if not entry.path.startswith(TOP + SBOM)]
     entries += entries_below(unpacked / LICENSES, TOP + SHARED_LICENSES)
     said = replace(
         head.fips,

@@ -12,7 +12,7 @@ from typing import Any, cast
 from cyclonedx.model.bom import Bom
 from cyclonedx.output.json import JsonV1Dot6
 
-from workers.derive.layout import TOP, Left, place
+from workers.derive.layout import SBOM, TOP, Left, place
 from workers.errors import Failure
 from workers.model import Flavour
 from workers.package.tree import INSTALL
@@ -20,11 +20,10 @@ from workers.sbom.bill import FLAVOUR, LICENCE_TEXT, PATH, serial_number
 from workers.sbom.spdx import spdx
 from workers.tarball import Entry, find
 
-FOLDER = "share/sbom/"
 CYCLONEDX, SPDX = ".cdx.json", ".spdx.json"
 # The largest seen has 0.1 MB.
 _LARGEST = 10_000_000
-_IN_ARCHIVE = re.compile(rf"^(?:{INSTALL}|{TOP}){FOLDER}[^/]+$")
+_IN_ARCHIVE = re.compile(rf"^(?:{INSTALL}|{TOP}){SBOM}[^/]+$")
 _NOTHING_LEFT_OUT = Left(frozenset(), ())
 
 
@@ -38,8 +37,8 @@ class Documents:
     def entries(self, stem: str, install: str) -> list[Entry]:
         """As members `share/sbom/<stem>.cdx.json` and `….spdx.json` below `install` (which ends with '/')."""
         return [
-            Entry(f"{install}{FOLDER}{stem}{CYCLONEDX}", data=self.cyclonedx),
-            Entry(f"{install}{FOLDER}{stem}{SPDX}", data=self.spdx),
+            Entry(f"{install}{SBOM}{stem}{CYCLONEDX}", data=self.cyclonedx),
+            Entry(f"{install}{SBOM}{stem}{SPDX}", data=self.spdx),
         ]
 
 
@@ -85,12 +84,12 @@ def _moved(component: Mapping[str, Any]) -> dict[str, Any]:
 
 def find_in(tree: Path) -> tuple[str, bytes]:
     """The stem and the CycloneDX document of an unpacked full archive's tree. Raises Failure when it has not one."""
-    found = sorted((tree / FOLDER).glob(f"*{CYCLONEDX}"))
+    found = sorted((tree / SBOM).glob(f"*{CYCLONEDX}"))
     if len(found) != 1:
         raise Failure(
             "derive",
             "the full archive has no bill of materials to derive from",
-            wanted=f"one {FOLDER}*{CYCLONEDX}",
+            wanted=f"one {SBOM}*{CYCLONEDX}",
             found=", ".join(path.name for path in found) or "none",
             todo="It is another version's. Derive with the checkout that packed it.",
         )

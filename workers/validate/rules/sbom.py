@@ -9,14 +9,14 @@ import msgspec
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from workers.derive.layout import LICENSES, SHARED_LICENSES
+from workers.derive.layout import LICENSES, SBOM, SHARED_LICENSES
 from workers.nodes import PROVIDER
 from workers.package.beside import BuildDocument
 from workers.package.tree import licence_name
 from workers.reports.build import ChosenPin
 from workers.reports.checks import Finding
 from workers.sbom.bill import CERTIFICATE, COMMIT, LICENCE_TEXT, MAC, NO_CERTIFICATE, OBJECT, PATH, PROCEDURE, SOURCE
-from workers.sbom.documents import CYCLONEDX, FOLDER, SPDX
+from workers.sbom.documents import CYCLONEDX, SPDX
 from workers.sbom.reading import Item, Read, Spdx, read_cyclonedx, read_spdx
 from workers.validate.contents import Contents
 from workers.validate.rule import Case, rule
@@ -32,7 +32,7 @@ def wanted(case: Case) -> Iterator[Contents]:
 
 def paths(case: Case, ending: str) -> list[str]:
     """Of the documents of a kind."""
-    folder = case.path(FOLDER)
+    folder = case.path(SBOM)
     return sorted(path for path in case.contents.texts if path.startswith(folder) and path.endswith(ending))
 
 
@@ -72,7 +72,7 @@ def _build_document(case: Case) -> BuildDocument | None:
 def present(contents: Contents, case: Case) -> Iterator[Finding]:
     found = paths(case, CYCLONEDX)
     if len(found) != 1:
-        yield Finding(case.path(FOLDER), f"{len(found)} CycloneDX documents", f"one {FOLDER}*{CYCLONEDX}")
+        yield Finding(case.path(SBOM), f"{len(found)} CycloneDX documents", f"one {SBOM}*{CYCLONEDX}")
     for path in found:
         other = path.removesuffix(CYCLONEDX) + SPDX
         if other not in contents.texts:
