@@ -30,6 +30,7 @@ from workers.reports.build import (
 )
 from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
 from workers.reports.suite import SuiteReport
+from workers.sbom.documents import inside
 
 KINDS: dict[str, type] = {
     "plan": PlanReport,
@@ -214,12 +215,14 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
     }
     compare_derived(claims, found)
     check_judged(claims.archive, submission.directory)
+    bills = _bills({claims.archive.name: path, **{one.name: smaller[one.flavour] for one in claims.derive.archives}})
     archive = _put(store, path, claims.archive)
     derived = [
         DerivedRecord(one.flavour, _put(store, smaller[one.flavour], one), one.tar_sha256, one.tar_size)
         for one in claims.derive.archives
     ]
     reports = [store.put(submission.directory / f"{name}.json", f"{name}.json") for name in REPORTS]
+    reports += [store.put_bytes(content, name) for name, content in bills.items()]
     for name, body in _rendered(claims).items():
         reports.append(store.put_bytes(body.encode(), name))
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in [archive, *(one.archive for one in derived), *reports])
@@ -252,9 +255,26 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
         "validation report": base + "validate.html",
         "FIPS proof": base + "prove.html",
         "test suite": base + "test.html",
+        **({"bill of materials": base + next(iter(bills))} if bills else {}),
         "all files": base,
     }
     return Recorded(archive.name, archive.sha256, archive.size, links)
+
+
+def _bills(archives: Mapping[str, Path]) -> dict[str, bytes]:
+    """The bills of materials that are in the archives, by the names that they get beside them.
+
+    Read here, and not sent by the worker, so that they are the archive's own; older commits' archives have none.
+    Raises Failure for what is no tar.
+    """
+    found: dict[str, bytes] = {}
+    for name, path in archives.items():
+        try:
+            inner = inside(path)
+        except Failure as failure:
+            raise Failure("record", f"{name} can't be read", found=failure.found, todo=THROWN_AWAY) from failure
+        found |= {name.partition(".tar.")[0] + ending: content for ending, content in inner.items()}
+    return found
 
 
 def _put(store: Store, path: Path, said: ArchiveReport | DerivedArchive) -> Stored:

@@ -94,5 +94,17 @@ def _by_policy(node: NodeSpec) -> NodeSpec:
 
 
 def nodes_of(cell: Cell, provider: dict[str, str], emulator: str = "") -> list[NodeSpec]:
-    """All nodes of a cell; the last is the CPython that the archive is made of."""
-    return [*library_nodes(cell.target, provider), *cpython_nodes(cell, emulator)]
+    """All nodes of a cell; the last is the CPython that the archive is made of.
+
+    Of the libraries only those that this CPython needs: what it does not link has no business in its archive.
+    """
+    libraries = {node.name: node for node in library_nodes(cell.target, provider)}
+    own = cpython_nodes(cell, emulator)
+    wanted: set[str] = set()
+    waiting = [PROVIDER, *PROOF_NODES, *(need for node in own for need in node.needs)]
+    while waiting:
+        name = waiting.pop()
+        if name in libraries and name not in wanted:
+            wanted.add(name)
+            waiting += libraries[name].needs
+    return [*(node for name, node in libraries.items() if name in wanted), *own]

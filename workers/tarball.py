@@ -291,6 +291,25 @@ def reading(path: Path) -> Iterator[Reading]:
         yield Reading(stream, path.name)
 
 
+def find(path: Path, wanted: Callable[[str], bool], *, limit: int) -> dict[str, bytes]:
+    """The wanted files of an archive; raises Failure when it is damaged or one has more than `limit` bytes."""
+    found = {}
+    with (
+        decompressed(path) as stream,
+        _plainly(path.name),
+        tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, encoding="utf-8") as tar,
+    ):
+        for info in tar:
+            if not info.isreg() or not wanted(info.name):
+                continue
+            if info.size > limit:
+                what, wanted_size = f"{info.name} in {path.name} is too large", f"at most {limit} bytes"
+                raise Failure("tarball", what, wanted=wanted_size, found=f"{info.size}", todo="Do not use the archive.")
+            content = tar.extractfile(info)
+            found[info.name] = content.read() if content is not None else b""
+    return found
+
+
 def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda member: True) -> str:
     """Unpacks the `wanted` files and links below `into`; returns the tar's sha256, as the whole of it was read.
 

@@ -120,7 +120,7 @@ def make() -> None:
         STAMP.unlink()
     else:
         version = ".".join(map(str, sys.version_info[:3]))
-        print(f"mint: making the virtual environment .venv with Python {version}: about 80 packages, a minute or so,")
+        print(f"mint: making the virtual environment .venv with Python {version}: about 115 packages, a minute or so,")
         print("mint: only this once. Nothing is installed outside of the checkout.", flush=True)
         if VENV.exists():
             shutil.rmtree(VENV)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import subprocess
 import time
@@ -54,6 +55,7 @@ from workers.reports.checks import (
     ValidateReport,
 )
 from workers.reports.suite import Failed, RanFile, SuiteReport
+from workers.tarball import Entry, write_to
 
 ORDERS: dict[str, Any] = json.loads((ROOT / "standin.json").read_text()) if (ROOT / "standin.json").exists() else {}
 TOOK = Measure(0.3, 0.2, 1000)
@@ -160,8 +162,17 @@ def build(stage: Stage, jobs: int | None, places: Places) -> None:
         refuse(stage)
 
 
+def _tar_of(text: str, install: str) -> bytes:
+    """A tar that holds a text, and beside it what is taken for a bill of materials."""
+    out = io.BytesIO()
+    bill = json.dumps({"of": text}).encode()
+    files = {f"{install}text": text.encode() * 1000, f"{install}share/sbom/cpython-3.13.cdx.json": bill}
+    write_to(out, [Entry(path, data=data) for path, data in files.items()], epoch=0)
+    return out.getvalue()
+
+
 def _tar(places: Places) -> bytes:
-    return f"a tar of {places.plan().archive_name} of {places.plan().commit}\n".encode() * 1000
+    return _tar_of(f"a tar of {places.plan().archive_name} of {places.plan().commit}\n", "python/install/")
 
 
 @click.command()
@@ -266,7 +277,7 @@ def archive(places: Places) -> None:
 
 
 def _smaller(planned: PlannedFlavour) -> bytes:
-    return f"a tar of {planned.name}\n".encode() * 500
+    return _tar_of(f"a tar of {planned.name}\n", "python/")
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from typing import Any
 
@@ -255,6 +256,17 @@ def test_reports_are_build_data(farm: Farm, good: dict[str, Any]) -> None:
     for name, schema in (("plan", "pymint/plan-report/2"), ("validate", "pymint/validate/1")):
         answer = farm.http.get(f"api/v2/builds/{build['buildid']}/data/{name}/value")
         assert json.loads(answer.content)["schema"] == schema
+
+
+def test_bills_of_materials_are_beside_their_archives(farm: Farm, good: dict[str, Any]) -> None:
+    base = f"archives/{cell_name('3.12')}/{good['number']}/"
+    page = farm.http.get(base).text
+    names = re.findall(r'href="(cpython-[^"]*)\.tar\.(?:zst|gz)"', page)
+    assert len(names) == 4
+    for name in names:
+        answer = farm.http.get(f"{base}{name}.cdx.json")
+        assert answer.status_code == 200
+        assert name in answer.json()["of"]
 
 
 def test_stored_reports_can_run_nothing_in_the_browser(farm: Farm, good: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def test_all_dependencies_are_installed_and_each_has_an_exact_version() -> None:
         for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
     for name in wanted:
-        bare = name.replace("<", "=").replace(">", "=").partition("=")[0].strip().lower()
+        bare = name.replace("<", "=").replace(">", "=").partition("=")[0].partition("[")[0].strip().lower()
         assert bare in pinned, f"{bare} has no exact version in constraints.txt"
 
 

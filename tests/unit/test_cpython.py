@@ -63,6 +63,11 @@ def test_every_need_of_every_linux_cell_is_a_node(linux_cell: Cell) -> None:
     in_build_order(nodes_of(linux_cell, {}))
 
 
+def test_a_library_that_is_not_linked_is_not_built_for_the_archive() -> None:
+    assert "zstd" not in {node.name for node in nodes_of(cell("3.13"), {})}
+    assert {"zstd", "sysroot", "fips-provider", "openssl-tests"} < {node.name for node in nodes_of(cell("3.14"), {})}
+
+
 def test_the_profile_changes_with_the_training_and_the_instrumented_build_does_not() -> None:
     _, instrumented, profile, _ = cpython_nodes(cell())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,21 @@ from workers.reports.checks import (
     ValidateReport,
 )
 from workers.reports.suite import RanFile, SuiteReport
+from workers.tarball import Entry, write_to
 
-TAR = b"the tar" * 1000
+BILLS = {".cdx.json": b'{"bomFormat": "CycloneDX"}', ".spdx.json": b'{"spdxVersion": "SPDX-2.3"}'}
+
+
+def tar_of(text: str, install: str, bills: Mapping[str, bytes] = BILLS) -> bytes:
+    """A tar of a text and bills of materials."""
+    out = io.BytesIO()
+    files = {f"{install}share/sbom/cpython-3.13{ending}": content for ending, content in bills.items()}
+    entries = [Entry(path, data=data) for path, data in {f"{install}text": text.encode() * 1000, **files}.items()]
+    write_to(out, entries, epoch=0)
+    return out.getvalue()
+
+
+TAR = tar_of("the tar", "python/install/")
 PACKED = zstandard.ZstdCompressor().compress(TAR)
 NAME = "cpython-3.13.5-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015.tar.zst"
 COMMIT = "a" * 40
@@ -65,7 +79,8 @@ def sha(data: bytes) -> str:
 
 
 def smaller_tar(flavour: Flavour) -> bytes:
-    return f"the tar of {flavour}".encode() * 1000
+    bills = {ending: flavour.encode() for ending in BILLS} if flavour != "debug_symbols" else {}
+    return tar_of(f"the tar of {flavour}", "python/", bills)
 
 
 def packed(flavour: Flavour) -> bytes:
@@ -191,6 +206,7 @@ def test_what_is_true_is_stored_indexed_and_linked(handover: Handover) -> None:
         *(pages - {"prove-debug_symbols.html"}),
         "test.html",
         "SHA256SUMS",
+        *(bill for bill, _ in bills()),
     }
     sums = handover.store.checked(next(one for one in record.reports if one.name == "SHA256SUMS")).read_text()
     assert f"{sha(PACKED)}  {NAME}\n" in sums
@@ -199,6 +215,44 @@ def test_what_is_true_is_stored_indexed_and_linked(handover: Handover) -> None:
         assert handover.store.checked(one.archive).read_bytes() == SMALLER[one.flavour]
         assert f"{one.archive.sha256}  {one.archive.name}\n" in sums
         assert kept.links[one.archive.name].endswith(f"/{one.archive.name}")
+
+
+def bills() -> list[tuple[str, bytes]]:
+    """The bills that belong beside the archives, with what is in each."""
+    smaller = [(NAMES[flavour], flavour.encode()) for flavour in DERIVED if flavour != "debug_symbols"]
+    full = [(NAME.removesuffix(".tar.zst") + ending, content) for ending, content in BILLS.items()]
+    return full + [(name.removesuffix(".tar.gz") + ending, text) for name, text in smaller for ending in BILLS]
+
+
+def test_the_bills_of_materials_are_those_in_the_archives(handover: Handover) -> None:
+    kept = handover.record()
+    record = handover.store.find(handover.submission.builder, 3)
+    assert record is not None
+    stored = {one.name: handover.store.checked(one).read_bytes() for one in record.reports}
+    assert {name: stored[name] for name, _ in bills()} == dict(bills())
+    assert kept.links["bill of materials"].endswith(f"/{bills()[0][0]}")
+
+
+def repacked(tar: bytes) -> Callable[[Handover], None]:
+    """An archive of another tar, of which everybody says so."""
+
+    def tell(handover: Handover) -> None:
+        handover.archive = zstandard.ZstdCompressor().compress(tar)
+        said = {"tar_sha256": sha(tar), "tar_size": len(tar)}
+        handover.change("archive", sha256=sha(handover.archive), size=len(handover.archive), **said)
+        for judge in ("validate", "prove", "test"):
+            handover.change(judge, tar_sha256=sha(tar))
+        handover.change("derive", from_tar_sha256=sha(tar))
+
+    return tell
+
+
+def test_an_archive_of_an_older_commit_has_no_bill_of_materials(handover: Handover) -> None:
+    repacked(tar_of("an old tar", "python/install/", {}))(handover)
+    handover.record()
+    record = handover.store.find(handover.submission.builder, 3)
+    assert record is not None
+    assert bills()[0][0] not in {one.name for one in record.reports}
 
 
 def lie(report: str, /, **fields: Any) -> Callable[[Handover], None]:
@@ -266,6 +320,8 @@ def two_frames(handover: Handover) -> None:
     [
         (other_bytes, "is not what the worker reported"),
         (cut, "the tar in .* is not what the worker reported|not whole zstd"),
+        (repacked(b"no tar at all"), "can't be read"),
+        (repacked(tar_of("", "python/install/", {".cdx.json": bytes(10_000_001)})), "can't be read"),
         (two_frames, "the tar in .* is not what the worker reported"),
         (lie("archive", sha256="0" * 64), "is not what the worker reported"),
         (lie("archive", size=1), "is not what the worker reported"),

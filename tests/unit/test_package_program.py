@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from workers.programs import archive, package, validate
 from workers.reports.base import Measure, read_report, write_report
 from workers.reports.build import ArchiveReport, CellName, ChosenPin, PackageReport, Plan, PlannedNode, ProviderFacts
 from workers.reports.checks import ProveReport, ValidateReport
+from workers.sources.cache import cached_path
 from workers.sources.pins import load_pins
 from workers.store import Store
 from workers.tarball import Entry, reading
@@ -59,6 +62,7 @@ OBJECTS: Mapping[str, Mapping[str, bytes | str]] = {
         "licences/cpython-3.13/LICENSE": "PSF\n",
     },
 }
+VENDORED = b'{"files": [], "packages": [{"SPDXID": "a", "name": "x", "versionInfo": "1"}], "relationships": []}'
 SOURCES = {"zlib": ["zlib"], "fips-provider": ["openssl"], "cpython-3.13": ["cpython-3.13"]}
 
 
@@ -114,6 +118,12 @@ def farm(tmp_path: Path) -> Farm:
         pack(entries, tmp_path / name, EPOCH)
         store.add(key(name), name, tmp_path / name, Measure())
     pins = load_pins()
+    source = cached_path(tmp_path / "cache", pins["cpython-3.13"][0].sha256)
+    source.parent.mkdir(parents=True)
+    with tarfile.open(source, "w:xz") as tar:
+        info = tarfile.TarInfo("Python-3.13.5/Misc/sbom.spdx.json")
+        info.size = len(VENDORED)
+        tar.addfile(info, io.BytesIO(VENDORED))
     chosen = [
         ChosenPin(source, pins[source][0].version, pins[source][0].sha256, pins[source][0].version)
         for sources in SOURCES.values()
@@ -170,6 +180,8 @@ def test_the_tree_is_laid_out_with_python_json_first(farm: Farm) -> None:
             "python/build/lib/libz.a",
             "python/install/bin/python3.13",
             "python/install/lib/python3.13/os.py",
+            "python/install/share/sbom/cpython-3.13.cdx.json",
+            "python/install/share/sbom/cpython-3.13.spdx.json",
             "python/install/share/ssl/fipsmodule.cnf",
             "python/install/share/ssl/openssl-fips.cnf",
             "python/install/share/ssl/ossl-modules/fips.so",
@@ -194,6 +206,26 @@ def test_the_documents_say_what_went_in_and_no_place_of_the_machine(farm: Farm) 
     assert build["commit"] == "c" * 40
     assert {node["node"] for node in build["nodes"]} == set(OBJECTS)
     assert str(farm.root).encode() not in b"".join(found.values())
+
+
+def test_the_bill_of_materials_names_what_the_nodes_were_made_from(farm: Farm) -> None:
+    report = packed(farm)
+    found = members(farm.run / "package" / report.name)
+    bill = json.loads(found["python/install/share/sbom/cpython-3.13.cdx.json"])
+    named = {one["name"]: {p["name"]: p["value"] for p in one["properties"]} for one in bill["components"]}
+    assert {*named} - {"compiler-rt"} == {"zlib", "openssl-fips-provider", "cpython"}
+    digests = {node["node"]: node["digest"] for node in json.loads(found["python/BUILD.json"])["nodes"]}
+    assert named["zlib"]["pymint:object-sha256"] == digests["zlib"]
+    assert named["openssl-fips-provider"]["pymint:module-mac"] == module_mac(MODULE)
+    assert named["cpython"]["pymint:vendored"].endswith("without x: of a module that is not built")
+
+
+def test_a_source_that_is_gone_is_named(farm: Farm) -> None:
+    for path in (farm.root / "cache/sha256").iterdir():
+        path.unlink()
+    result = farm.program(package.command)
+    assert result.exit_code == 1
+    assert "the source of cpython-3.13" in result.output
 
 
 def test_the_documents_say_what_emulated_the_training(farm: Farm) -> None:

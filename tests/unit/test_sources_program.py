@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.sources_server import sha
@@ -81,7 +82,13 @@ def test_only_what_missing_nodes_are_made_of_is_needed() -> None:
 def test_a_build_tool_that_only_a_stored_node_needs_is_not_needed() -> None:
     tool = node("build-python", "cpython-3.11", stored=False, stage="cpython")
     python = node("cpython", "cpython-3.13", stored=True, needs=("build-python",), stage="cpython")
-    assert needed(plan(tool, python)) == []
+    assert [pin.source for pin in needed(plan(tool, python))] == ["cpython-3.13"]
+
+
+def test_what_cpythons_source_carries_of_others_is_read_when_nothing_is_built() -> None:
+    python = node("cpython", "cpython-3.13", stored=True, stage="cpython")
+    assert [pin.source for pin in needed(plan(python))] == ["cpython-3.13"]
+    assert needed(replace(plan(python), archive_stored=True)) == []
 
 
 def test_nothing_is_needed_for_an_archive_that_is_stored() -> None:

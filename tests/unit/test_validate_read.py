@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import json
 import marshal
@@ -17,14 +18,26 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from tests.unit.validate_samples import CONFIG, INTERPRETER, MODULE, SHARED, Sample, find_compiler, good, static_library
+from tests.unit.validate_samples import (
+    BUILD,
+    CONFIG,
+    INTERPRETER,
+    MODULE,
+    SHARED,
+    Sample,
+    find_compiler,
+    good,
+    static_library,
+)
 from workers.derive.layout import FIPS_DOCUMENT, bytecode_path, is_compiled, left_out, place
 from workers.errors import Failure
 from workers.model import ROOT
+from workers.package.beside import BuildDocument
 from workers.package.python_json import decode
 from workers.programs.validate import command
 from workers.reports.base import Measure, read_report
 from workers.reports.checks import Finding, RuleResult, ValidateReport
+from workers.sbom.documents import for_flavour
 from workers.tarball import Entry, write_tar
 from workers.validate import ar
 from workers.validate.contents import Needles, read_contents
@@ -33,7 +46,8 @@ from workers.validate.listing import listing
 from workers.validate.page import page
 from workers.validate.places import needles_for
 from workers.validate.policy import load_policy, names, policy_for
-from workers.validate.validate import validate
+from workers.validate.rule import Family
+from workers.validate.validate import judged, read, validate
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +76,13 @@ def smaller(sample: Sample, directory: Path) -> Path:
         for name, entry in sample.files.items()
         if (path := place(f"python/{name}", left)) is not None
     ]
-    entries.append(replace(sample.files["FIPS.json"], path=f"python/{FIPS_DOCUMENT}"))
+    facts = sample.data("FIPS.json").replace(b'"install/', b'"')
+    entries.append(Entry(f"python/{FIPS_DOCUMENT}", data=facts))
     modules = [(entry.path.removeprefix("python/"), entry.data or b"") for entry in entries]
     entries += [compiled(path, source) for path, source in modules if is_compiled(path)]
     made = directory / "cpython-3.13.5-x86_64-unknown-linux-gnu-install_only.tar.gz"
+    full = next(entry.data or b"" for entry in sample.bills_of_materials() if entry.path.endswith(".cdx.json"))
+    entries += for_flavour(full, made.name, "install_only").entries("cpython-3.13", "python/")
     write_tar(directory / "plain.tar", entries, epoch=1700000000)
     made.write_bytes(gzip.compress((directory / "plain.tar").read_bytes(), mtime=0))
     return made
@@ -161,6 +178,19 @@ def test_the_smaller_flavour_is_judged_without_python_json(sample: Sample, tmp_p
     assert looked_at["fips.module-mac"] == 1
     assert looked_at["elf.glibc-floor"] == 4, "the interpreter, libpython, _tkinter and _dbm: no test's module"
     assert looked_at["bytecode.fresh"] == looked_at["flavour.licences"] == 1
+    assert looked_at["sbom.complete"] == looked_at["sbom.fips"] == 1
+    assert looked_at["sbom.build"] == 0, "judged alone, there is nothing to hold it against"
+
+
+@pytest.mark.parametrize(("build", "wrong"), [(BUILD, False), (replace(BUILD, commit="e" * 40), True)])
+def test_the_smaller_flavours_bill_is_held_against_the_full_archives_build(
+    sample: Sample, tmp_path: Path, build: BuildDocument, wrong: bool
+) -> None:
+    policy = load_policy("pymint")
+    family = Family(hashlib.sha256(sample.data(MODULE)).hexdigest(), frozenset(), {}, build)
+    report = judged(read(smaller(sample, tmp_path), policy), policy, family)
+    assert ("sbom.build" in findings(report)) == wrong
+    assert next(rule.looked_at for rule in report.rules if rule.id == "sbom.build") == 1
 
 
 def test_a_stripped_module_in_the_smaller_flavour_is_refused(sample: Sample, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import tests.unit.validate_faults_binaries
-import tests.unit.validate_faults_relocation  # noqa: F401  (importing both adds their faults to CHANGES)
+import tests.unit.validate_faults_relocation
+import tests.unit.validate_faults_sbom  # noqa: F401  (importing the three adds their faults to CHANGES)
 from tests.unit.test_validate_macho import MACHO_CHANGES
 from tests.unit.validate_faults import CHANGES
 from tests.unit.validate_flavour_faults import CHANGES as FLAVOUR_CHANGES

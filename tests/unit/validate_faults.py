@@ -131,7 +131,7 @@ def the_test_runner_is_missing(sample: Sample) -> None:
     sample.drop("build/run_tests.py")
 
 
-@trips("archive.licences")
+@trips("archive.licences", "sbom.complete")
 def a_licence_text_is_missing(sample: Sample) -> None:
     sample.drop("licenses/LICENSE.zlib.txt")
 

@@ -129,7 +129,7 @@ def the_self_contained_config_is_missing(sample: Sample) -> None:
     sample.drop(CONFIG)
 
 
-@trips("fips.present")
+@trips("fips.present", "sbom.complete")
 def the_module_is_missing(sample: Sample) -> None:
     sample.drop(MODULE)
 

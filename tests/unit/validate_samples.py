@@ -12,13 +12,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from tests.unit.sbom_samples import chosen, node
 from workers.fips.config import module_mac
 from workers.package.beside import BuildDocument, FipsDocument, Ingredient, statement
 from workers.package.python_json import TEST_PACKAGES
+from workers.package.tree import INSTALL, licence_name
 from workers.reports.base import encode
-from workers.reports.build import CellName, ProviderFacts
+from workers.reports.build import CellName, ChosenPin, Plan, ProviderFacts
+from workers.sbom.bill import Materials, Part, bill
+from workers.sbom.documents import documents
 from workers.tarball import Entry, write_tar
 from workers.validate.policy import load_policy
 
@@ -205,6 +210,7 @@ def own_config(mac: str) -> str:
 
 
 PROVIDER_FACTS = ProviderFacts("3.5.7", "toolchain", None, "2.17")
+SOURCES = {"zlib": "zlib", "fips-provider": "openssl-fips", "cpython-3.13": "cpython-3.13"}
 BUILD = BuildDocument(
     schema="pymint/build/1",
     cell=CellName(VERSION, TRIPLE, "noopt"),
@@ -214,8 +220,26 @@ BUILD = BuildDocument(
     epoch=1700000000,
     archive_key="a" * 64,
     toolchain={},
-    pins=[],
-    nodes=[Ingredient("zlib", "b" * 64, "d" * 64, ["licenses/LICENSE.zlib.txt"])],
+    pins=[
+        ChosenPin(source, chosen(source)[0].version, chosen(source)[1].sha256, chosen(source)[0].version)
+        for source in SOURCES.values()
+    ],
+    nodes=[Ingredient(name, "b" * 64, "d" * 64, [licence_name(source)]) for name, source in SOURCES.items()],
+)
+PLAN = Plan(
+    schema="pymint/plan/2",
+    cell=BUILD.cell,
+    commit=BUILD.commit,
+    dirty=False,
+    epoch=BUILD.epoch,
+    python_version=BUILD.python_version,
+    archive_name=f"{NAME}.zst",
+    archive_key=BUILD.archive_key,
+    archive_stored=False,
+    toolchain={},
+    provider=PROVIDER_FACTS,
+    pins=BUILD.pins,
+    nodes=[node(name, [source], []) for name, source in SOURCES.items()],
 )
 
 
@@ -236,13 +260,17 @@ def fips_document(module: bytes, facts: ProviderFacts = PROVIDER_FACTS) -> bytes
 
 @dataclass
 class Sample:
-    """An archive to be. files: by path below `python/`; document is PYTHON.json, which is not among them."""
+    """An archive to be. files: by path below `python/`; document is PYTHON.json, which is not among them.
+
+    The bills of materials are made when it is written. bills: the ending of one, with what is to be changed in it.
+    """
 
     compiler: Compiler
     document: dict[str, Any]
     files: dict[str, Entry]
     name: str = NAME
     first: str = "python/PYTHON.json"
+    bills: list[tuple[str, Callable[[Any], Any]]] = field(default_factory=list)
     after: list[Callable[[bytes], bytes]] = field(default_factory=list)
 
     def put(self, path: str, data: bytes | str, *, executable: bool = False) -> None:
@@ -261,8 +289,32 @@ class Sample:
     def change(self, path: str, change: Callable[[bytes], bytes]) -> None:
         self.files[path] = replace(self.files[path], data=change(self.data(path)))
 
+    def bills_of_materials(self) -> list[Entry]:
+        """Of what FIPS.json and the module say, as far as they can be read."""
+        try:
+            fips = msgspec.json.decode(self.data("FIPS.json"), type=FipsDocument)
+        except (KeyError, msgspec.DecodeError):
+            fips = msgspec.json.decode(fips_document(b""), type=FipsDocument)
+        mac = module_mac(self.data(MODULE)) if MODULE in self.files else ""
+        parts = [Part(one, "d" * 64, "static" if one.name == "zlib" else "") for one in PLAN.nodes]
+        pins = {source: chosen(source) for source in SOURCES.values()}
+        entries = documents(bill(Materials(PLAN, pins, parts, [], {}, [], fips, mac))).entries("cpython-3.13", INSTALL)
+        changed = []
+        for entry in entries:
+            found = json.loads(entry.data or b"")
+            for ending, change in self.bills:
+                if entry.path.endswith(ending):
+                    found = change(found)
+            if found is not None:
+                changed.append(replace(entry, data=json.dumps(found, indent=1).encode()))
+        return changed
+
     def write(self, directory: Path) -> Path:
-        entries = [*self.files.values(), Entry("python/PYTHON.json", data=json.dumps(self.document).encode())]
+        entries = [
+            *self.files.values(),
+            *self.bills_of_materials(),
+            Entry("python/PYTHON.json", data=json.dumps(self.document).encode()),
+        ]
         path = directory / self.name
         write_tar(path, entries, epoch=1700000000, first=self.first)
         data = path.read_bytes()
@@ -313,6 +365,7 @@ def good(compiler: Compiler) -> Sample:
     sample.put("build/lib/libz.a", static_library({"adler32.o": compiler.object("int adler32;")}))
     sample.put("licenses/LICENSE.cpython.txt", "PSF\n")
     sample.put("licenses/LICENSE.zlib.txt", "zlib\n")
+    sample.put("licenses/LICENSE.openssl-fips.txt", "Apache\n")
     sample.put("BUILD.json", encode(BUILD))
     provider(sample, compiler.shared(PROVIDER))
     return sample

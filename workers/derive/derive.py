@@ -16,6 +16,7 @@ from workers.derive.layout import (
     FIPS_DOCUMENT,
     INSTALL,
     LICENSES,
+    SBOM,
     SHARED_LICENSES,
     TOP,
     bytecode_path,
@@ -31,6 +32,7 @@ from workers.model import Flavour
 from workers.package.tree import PROVIDER_MODULES
 from workers.progress import Progress
 from workers.reports.base import encode
+from workers.sbom.documents import find_in, for_flavour
 from workers.tarball import Entry, entries_below, extract, reading
 
 
@@ -94,8 +96,8 @@ def derive(
         stripped = strip_all(tools.objcopy, binaries(found), top / "stripped", tools.threads)
         whole = [*entries, *bytecode]
         parts: dict[Flavour, list[Entry]] = {
-            "install_only": whole,
-            "install_only_stripped": _replaced(whole, stripped),
+            "install_only": [*whole, *_bill(tree, names, "install_only")],
+            "install_only_stripped": [*_replaced(whole, stripped), *_bill(tree, names, "install_only_stripped")],
             "debug_symbols": [*_debug_entries(stripped), *dsym_entries(top / "tree" / DSYM, binaries(found))],
         }
         made = []
@@ -125,9 +127,17 @@ def derive(
     return Derived(digest, head.fips.provider_sha256, compiler, made)
 
 
+def _bill(tree: Path, names: dict[Flavour, Path], flavour: Flavour) -> list[Entry]:
+    """A flavour's bill of materials. Debug symbols have none: what they are of is in the others', by the same build."""
+    if flavour not in names:
+        return []
+    stem, full = find_in(tree)
+    return for_flavour(full, names[flavour].name, flavour).entries(stem, TOP)
+
+
 def _entries(unpacked: Path, head: Head) -> list[Entry]:
-    """The files of the smaller flavours but their bytecode, as members."""
-    entries = list(entries_below(unpacked / INSTALL, TOP))
+    """The files of the smaller flavours but their bytecode and bill of materials, as members."""
+    entries = [entry for entry in entries_below(unpacked / INSTALL, TOP) if not entry.path.startswith(TOP + SBOM)]
     entries += entries_below(unpacked / LICENSES, TOP + SHARED_LICENSES)
     said = replace(
         head.fips,

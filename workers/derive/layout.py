@@ -14,6 +14,8 @@ TOP = "python/"
 SHARED_LICENSES = "share/licenses/"
 # What may be said of the FIPS module, beside it: the smaller flavours have no other place for it.
 FIPS_DOCUMENT = "share/ssl/FIPS.json"
+# The bills of materials: the one thing in a tree that names the commit and its time.
+SBOM = "share/sbom/"
 # Where gdb, elfutils and LLVM look for debug information by its build id, below a tree or the system's /usr.
 DEBUG = "lib/debug/.build-id/"
 # Where a full archive for macOS has it, below the names of its binaries: made while the objects were there.

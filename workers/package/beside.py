@@ -73,19 +73,17 @@ def statement(facts: ProviderFacts) -> str:
     )
 
 
-def fips_document(plan: Plan, files: ProviderFiles) -> bytes:
+def fips_document(plan: Plan, files: ProviderFiles) -> FipsDocument:
     """FIPS.json for a plan's provider and the very module that is packed."""
     ssl = SSL.removeprefix("python/")
-    return encode(
-        FipsDocument(
-            schema="pymint/fips/1",
-            provider=plan.provider,
-            provider_sha256=sha256_of(files.module),
-            module=f"{ssl}ossl-modules/{files.module.name}",
-            module_config=f"{ssl}fipsmodule.cnf",
-            config=f"{ssl}openssl-fips.cnf",
-            statement=statement(plan.provider),
-        )
+    return FipsDocument(
+        schema="pymint/fips/1",
+        provider=plan.provider,
+        provider_sha256=sha256_of(files.module),
+        module=f"{ssl}ossl-modules/{files.module.name}",
+        module_config=f"{ssl}fipsmodule.cnf",
+        config=f"{ssl}openssl-fips.cnf",
+        statement=statement(plan.provider),
     )
 
 

@@ -34,8 +34,12 @@ from workers.package.tree import (
 from workers.plan import shipped_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.progress import Progress, seconds, size
+from workers.reports.base import encode as encode_report
 from workers.reports.base import write_report
 from workers.reports.build import PackageReport, Plan
+from workers.sbom.bill import bill
+from workers.sbom.documents import documents, stem_of
+from workers.sbom.gather import chosen_pins, gather
 from workers.sources.pins import load_pins
 from workers.store import Store, require_space
 from workers.tarball import Entry, write_tar
@@ -74,7 +78,8 @@ def command(places: Places) -> None:
         require_space(places.run, _SPACE, "packing the archive")
         with _unpacked(plan, store, places.run / "package") as (outputs, digests):
             progress.line(f"unpacked {len(outputs)} objects, {seconds(watch.measure().wall_s)}")
-            written = write_tar(tar, archive_entries(plan, outputs, digests), epoch=plan.epoch, first=FIRST)
+            entries = archive_entries(plan, outputs, digests, places.cache)
+            written = write_tar(tar, entries, epoch=plan.epoch, first=FIRST)
         report = PackageReport(
             "pymint/package/1",
             True,
@@ -125,8 +130,8 @@ def _licence_ids(plan: Plan) -> dict[str, tuple[str, ...]]:
     return {chosen.source: pins[(chosen.source, chosen.version)].licences for chosen in plan.pins}
 
 
-def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str]) -> list[Entry]:
-    """Everything in the archive. The last output is the CPython."""
+def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str], cache: Path) -> list[Entry]:
+    """Everything in the archive. The last output is the CPython. cache: where its source is."""
     *others, cpython = outputs
     shipped = [output for output in others if _is_shipped(output)]
     provider = find_provider(next(output for output in others if output.node == "fips-provider"))
@@ -136,14 +141,18 @@ def archive_entries(plan: Plan, outputs: list[Output], digests: Mapping[str, str
     entries += library_entries(shipped, frozenset(entry.path for entry in entries))
     entries += provider_entries(provider, self_contained(module_config))
     entries += licence_entries(outputs)
+    cell = load_matrix().cell(plan.cell.version, plan.cell.target, plan.cell.variant)
+    fips = fips_document(plan, provider)
+    pins = chosen_pins(plan, load_pins())
+    materials = gather(plan, pins, outputs, digests, entries, (provider, fips), cache)
+    entries += documents(bill(materials)).entries(stem_of(cell.version.minor, cell.abi_suffix), INSTALL)
     entries += [
-        Entry("python/FIPS.json", data=fips_document(plan, provider)),
+        Entry("python/FIPS.json", data=encode_report(fips)),
         Entry(
             "python/BUILD.json",
             data=build_document(plan, digests, {output.node: list(output.sources) for output in outputs}),
         ),
     ]
-    cell = load_matrix().cell(plan.cell.version, plan.cell.target, plan.cell.variant)
     document = python_json(_inputs(plan, cell, cpython, shipped, entries))
     return [Entry(FIRST, data=encode(document)), *entries]
 

@@ -52,9 +52,13 @@ def command(only: tuple[str, ...], everything: bool, places: Places, sources: So
 
 
 def needed(plan: Plan) -> list[ChosenPin]:
-    """The pins whose files are unpacked for what has to be built; none when the archive is stored."""
+    """The pins whose files are opened for what has to be built; none when the archive is stored.
+
+    CPython's own among them even when nothing has to be built: `package` reads what its source carries of others.
+    """
     if plan.archive_stored:
         return []
-    building = set(missing(plan.nodes, wanted_nodes(plan.nodes)))
-    names = {name for node in plan.nodes if node.name in building for name in node.sources}
+    opened = {*missing(plan.nodes, wanted_nodes(plan.nodes))}
+    opened |= {node.name for node in plan.nodes[-1:] if node.stage == "cpython"}
+    names = {name for node in plan.nodes if node.name in opened for name in node.sources}
     return [pin for pin in plan.pins if pin.source in names]

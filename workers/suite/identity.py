@@ -6,13 +6,14 @@ import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from workers.derive.layout import SBOM
 from workers.errors import Failure
 from workers.model import ROOT
 from workers.package.python_json import decode
 from workers.plan import digest_of_tree, key_of
 from workers.reports.suite import Extent
 from workers.suite.data import SUITE, Where
-from workers.tarball import reading
+from workers.tarball import Member, reading
 
 INSTALL = "python/install/"
 _DOCUMENT = "python/PYTHON.json"
@@ -21,7 +22,10 @@ _PROGRAMS = ("programs/test.py", "sandbox.py", "macos_sandbox.py", "enter_sandbo
 
 @dataclass(frozen=True)
 class Contents:
-    """tree_sha256: over names, modes and bytes of all below python/install, so that no commit's date is in it."""
+    """tree_sha256: over names, modes and bytes of all below python/install but the bills of materials.
+
+    So no commit's date is in it: nothing that runs reads those.
+    """
 
     tar_sha256: str
     tree_sha256: str
@@ -35,7 +39,7 @@ def read_contents(archive: Path) -> Contents:
         for member, content in tar:
             if member.path == _DOCUMENT and content is not None:
                 document = decode(content)
-            elif member.path.startswith(INSTALL) and member.kind != "directory":
+            elif _is_tested(member):
                 digest = member.link if content is None else hashlib.sha256(content).hexdigest()
                 tree.update(f"{member.path}\0{member.kind}\0{bool(member.mode & 0o100)}\0{digest}\n".encode())
         tar.finish()
@@ -51,6 +55,10 @@ def read_contents(archive: Path) -> Contents:
         variant=document.build_options or document.optimizations,
     )
     return Contents(tar.sha256, tree.hexdigest(), where)
+
+
+def _is_tested(member: Member) -> bool:
+    return member.path.startswith(INSTALL) and not member.path.startswith(INSTALL + SBOM) and member.kind != "directory"
 
 
 def key(contents: Contents, extent: Extent) -> str:

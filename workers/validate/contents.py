@@ -23,16 +23,16 @@ PROVIDER_NAMES = ("fips.so", "fips.dylib")
 _BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 # Files whose text some rule reads. Others are only searched.
 _READ = re.compile(
-    r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc"
+    r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/(?:ssl/[^/]+\.(?:cnf|json)|sbom/[^/]+\.json)"
     r"|/_sysconfigdata_[^/]*\.py|/_sysconfig_vars_[^/]*\.json|/build-details\.json|/pyconfig\.h|/config-[^/]+/Makefile"
-    r"|/python3?[\w.]*-config(?:\.py)?)$"
+    r"|\.pc|/python3?[\w.]*-config(?:\.py)?)$"
 )
 # What a build writes, in which a place of the building machine can stand; the standard library's own sources speak of
 # /tmp and /home in their texts.
 _GENERATED = re.compile(
     r"(?:^PYTHON\.json|^BUILD\.json|/_sysconfigdata[^/]*\.py|/_sysconfig_vars[^/]*\.json|/config-[^/]+/[^/]+"
-    r"|/pkgconfig/[^/]+\.pc|/build-details\.json|/pyconfig\.h|(?:^|/)share/ssl/[^/]+\.cnf|/site-packages/.*/RECORD"
-    r"|^(?:install/)?bin/[^/]+|^build/Modules/[^/]+)$"
+    r"|/pkgconfig/[^/]+\.pc|/build-details\.json|/pyconfig\.h|(?:^|/)share/(?:ssl/[^/]+\.cnf|sbom/[^/]+\.json)"
+    r"|/site-packages/.*/RECORD|^(?:install/)?bin/[^/]+|^build/Modules/[^/]+)$"
 )
 _SCAN_FIRST = 8192
 

@@ -6,7 +6,19 @@ from collections.abc import Iterable
 
 from workers.reports.checks import RuleResult
 from workers.validate.rule import RULES, Case, Rule
-from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, relocation, text
+from workers.validate.rules import (
+    archive,
+    bytecode,
+    debug,
+    document,
+    elf,
+    fips,
+    flavour,
+    macho,
+    relocation,
+    sbom,
+    text,
+)
 
 # Importing a module of rules registers them; their order here is the report's.
 GROUPS = {
@@ -17,6 +29,7 @@ GROUPS = {
     "elf": elf,
     "macho": macho,
     "fips": fips,
+    "sbom": sbom,
     "flavour": flavour,
     "bytecode": bytecode,
     "debug": debug,

@@ -25,6 +25,7 @@ _TITLES = {
     "elf": "ELF files (Linux)",
     "macho": "Mach-O files (macOS)",
     "fips": "The FIPS module",
+    "sbom": "The bill of materials",
     "flavour": "The smaller flavours",
     "bytecode": "Compiled files",
     "debug": "Debug symbols",

@@ -77,6 +77,7 @@ class Policy:
     hardened: bool
     licences: bool
     flavours: bool
+    sbom: bool
     relocatable: bool
     modules: Literal["listed", "modules.toml"]
     targets: Mapping[str, TargetRules]

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from workers.errors import Failure
+from workers.package.beside import BuildDocument
 from workers.package.python_json import PythonJson, decode
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
@@ -24,12 +25,13 @@ class Family:
     """What the other archives of the same build hold, where they are known: for rules that compare.
 
     provider_sha256: of the FIPS module in the full one. licences: names of its texts. debug: path by build id, of the
-    binaries in install_only that have debug information.
+    binaries in install_only that have debug information. build: the full one's BUILD.json.
     """
 
     provider_sha256: str
     licences: frozenset[str]
     debug: Mapping[str, str]
+    build: BuildDocument | None = None
 
 
 @dataclass(frozen=True)
