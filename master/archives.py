@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,12 @@ def _harden(request: Any) -> None:
     request.setHeader(b"referrer-policy", b"no-referrer")
 
 
-def listing(record: ArchiveRecord) -> str:
+def listing(record: ArchiveRecord, files: Sequence[Stored]) -> str:
     """The page of one build's files."""
     rows = "".join(
         f'<tr><td><a href="{escape(one.name)}">{escape(one.name)}</a></td><td>{size(one.size)}</td>'
         f"<td><code>{one.sha256}</code></td></tr>"
-        for one in record.files()
+        for one in files
     )
     body = (
         f"<h3>{escape(record.builder)} #{record.number}</h3><p>CPython {escape(record.python_version)} of commit "
@@ -73,10 +74,10 @@ class Archives(resource.Resource):
             return "missing", "no archive of that build is stored"
         if len(parts) == 2:
             return "move", f"{parts[1]}/"
-        name = parts[2]
+        name, files = parts[2], self.store.files(record)
         if name == "":
-            return "page", listing(record)
-        wanted = next((one for one in record.files() if one.name == name), None)
+            return "page", listing(record, files)
+        wanted = next((one for one in files if one.name == name), None)
         if wanted is None or len(parts) > 3:
             return "missing", "no such file of that build"
         return "file", (self.store.checked(wanted), wanted)

@@ -18,6 +18,7 @@ from master.mirror import Mirror
 from master.record import Keeper
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
+from master.signing.attester import Attester
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -57,7 +58,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     branch = chosen.repository.branch
     store: Path = settings.store_path(chosen, home)
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
-    places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url)
+    attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
+    places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
     by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
     farm = [builders.farm_builder(worked, mirror.url)] if worked else []
     return {

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,39}\Z")
 URL = re.compile(r"\Ahttps?://[^\s/]+(/[^\s]*)?\Z")
 DRY_RUN = "dry-run"
+# Of securesystemslib: a file, PKCS #11, three clouds, Vault. Its gpg keys are none that a bundle can name.
+SCHEMES = ("file2", "hsm", "awskms", "gcpkms", "azurekms", "hv")
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,13 @@ class Complaint:
     found: str
 
 
-def complaint(chosen: Signing, schemes: list[str], workers: list[str]) -> Complaint | None:
-    """What types can't say of `[signing]`, or None. schemes: of keys that can be used; workers: the configured ones."""
+def complaint(chosen: Signing, workers: list[str]) -> Complaint | None:
+    """What types can't say of `[signing]`, or None. workers: the configured ones."""
     if not NAME.match(chosen.key_name) or chosen.key_name.startswith(DRY_RUN):
         wanted = f"small letters, digits and dashes, at most 40, not {DRY_RUN!r}"
         return Complaint("key_name", "this is no name for a key", wanted, repr(chosen.key_name))
-    if chosen.key is not None and chosen.key.partition(":")[0] not in schemes:
-        wanted = f"a URI that begins with {', '.join(f'{one}:' for one in schemes)}"
+    if chosen.key is not None and chosen.key.partition(":")[0] not in SCHEMES:
+        wanted = f"a URI that begins with {', '.join(f'{one}:' for one in SCHEMES)}"
         return Complaint("key", "this key can't be used", wanted, chosen.key.partition(":")[0] + ":…")
     for key in ("base", "source", "timestamp_url"):
         value = getattr(chosen, key)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import ECDSA_SHA2_NISTP256, SIGNER_FOR_URI_SCHEME, CryptoSigner, Signer, SSlibKey
+from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, Signer, SSlibKey
 
 from master.home import write_file
 from master.signing import certificates
@@ -65,14 +65,15 @@ def read_public(data: bytes, origin: str) -> SSlibKey:
         ) from error
 
 
-def read_chain(data: bytes, origin: str) -> tuple[x509.Certificate, ...]:
-    """Certificates from their PEMs, in their order. Raises Failure when there is none."""
+def read_chain(directory: Path, name: str) -> tuple[x509.Certificate, ...]:
+    """The certificates of `NAME.crt`, in their order. Raises Failure when there are none."""
+    path = directory / f"{name}.crt"
     try:
-        return tuple(x509.load_pem_x509_certificates(data))
-    except ValueError as error:
+        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+    except (OSError, ValueError) as error:
         raise Failure(
-            "signing", f"{origin} holds no certificate", wanted="PEM, BEGIN CERTIFICATE, its own first, the root last",
-            todo="Name another file.",
+            "signing", f"{path.name} can't be read", wanted="a chain as PEM, its own certificate first, the root last",
+            found=error.strerror if isinstance(error, OSError) else "no certificate", todo=f"Put it into {directory}.",
         ) from error  # fmt: skip
 
 
@@ -132,26 +133,15 @@ def load(directory: Path, name: str, uri: str | None) -> SigningKey:
     return SigningKey(name, signer, spki_of(key))
 
 
-def known_scheme(uri: str) -> bool:
-    return uri.partition(":")[0] in SIGNER_FOR_URI_SCHEME
-
-
 def authority(directory: Path, name: str, uri: str | None) -> Authority:
     """A key with its chain, `NAME.crt`. Raises Failure; also when chain and key do not belong together."""
     key = load(directory, name, uri)
-    path = directory / f"{name}.crt"
-    try:
-        chain = read_chain(path.read_bytes(), path.name)
-    except OSError as error:
-        raise Failure(
-            "signing", f"there is no certificate {path.name}", found=error.strerror,
-            todo="A key that lies elsewhere needs its certificate chain there, its own first, the root last.",
-        ) from error  # fmt: skip
+    chain = read_chain(directory, name)
     own = chain[0].public_key()
     found = own.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if found != key.spki or key.signer.public_key.scheme != ECDSA_SHA2_NISTP256:
         raise Failure(
-            "signing", f"{path.name} is not the certificate of the key {name}",
+            "signing", f"{name}.crt is not the certificate of the key {name}",
             wanted=f"an ECDSA P-256 key, {key.hint}", found=hint_of(found), todo="Put its own certificate first.",
         )  # fmt: skip
     return Authority(key.signer, chain)
@@ -163,7 +153,7 @@ def make_authority(directory: Path, name: str, organisation: str, now: datetime)
         return
     make(directory, name)
     key = load(directory, name, None)
-    root = certificates.self_signed(key.signer, _elliptic(key.spki), organisation, f"pymint {name}", now)
+    root = certificates.self_signed(key.signer, elliptic(key.spki), organisation, f"pymint {name}", now)
     _write_chain(directory, name, root)
 
 
@@ -173,13 +163,14 @@ def make_service(directory: Path, name: str, organisation: str, now: datetime) -
         return
     make(directory, name)
     signer = CryptoSigner.generate_ecdsa()
-    root = certificates.self_signed(signer, _elliptic(spki_of(signer.public_key)), organisation, f"pymint {name}", now)
-    key = _elliptic(load(directory, name, None).spki)
+    root = certificates.self_signed(signer, elliptic(spki_of(signer.public_key)), organisation, f"pymint {name}", now)
+    key = elliptic(load(directory, name, None).spki)
     own = certificates.timestamping(Authority(signer, (root,)), key, organisation, now)
     _write_chain(directory, name, own, root)
 
 
-def _elliptic(spki: bytes) -> ec.EllipticCurvePublicKey:
+def elliptic(spki: bytes) -> ec.EllipticCurvePublicKey:
+    """An elliptic curve's public key from its SubjectPublicKeyInfo."""
     key = load_der_public_key(spki)
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise TypeError("not an elliptic curve key")

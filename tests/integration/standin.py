@@ -153,7 +153,8 @@ def build(stage: Stage, jobs: int | None, places: Places) -> None:
     places.logs.mkdir(parents=True, exist_ok=True)
     for name in NODES[stage]:
         (places.logs / f"{name}.log").write_text(f"compiling {name}\n")
-    nodes = [BuiltNode(name, "2" * 64, "3" * 64, 10, "built", TOOK, f"{name}.log") for name in NODES[stage]]
+    keys = {node.name: node.key for node in places.plan().nodes}
+    nodes = [BuiltNode(name, keys[name], "3" * 64, 10, "built", TOOK, f"{name}.log") for name in NODES[stage]]
     report = NodesReport("pymint/nodes/1", ok, stage, nodes if ok else [], TOOK, None if ok else f"{stage}: it broke")
     write_report(report, places.reports / f"{stage}.json")
     if not ok:
