@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +84,7 @@ def decode(data: bytes, origin: str) -> Bundle:
         )
         if (bundle.hint is None) == (bundle.certificate is None):
             raise ValueError("neither a public key's hint nor a certificate, or both")
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, x509.InvalidVersion) as error:
         raise Failure(
             "verify", f"{origin} is not a bundle that can be read", wanted=f"one signature, as {MEDIA_TYPE}",
             found=f"{type(error).__name__}: {error}", todo="Get it again from where the archive came from.",

