@@ -25,7 +25,8 @@ TYPES = {
 }
 
 
-def _harden(request: Any) -> None:
+def harden(request: Any) -> None:
+    """Headers with which nothing in an answer can run, load, send or be framed."""
     request.setHeader(b"content-security-policy", POLICY)
     request.setHeader(b"x-content-type-options", b"nosniff")
     request.setHeader(b"referrer-policy", b"no-referrer")
@@ -55,7 +56,7 @@ class Archives(resource.Resource):
         self.store = Store(store)
 
     def render_GET(self, request: Any) -> int:
-        _harden(request)
+        harden(request)
         # Whoever asked may be gone before the store has answered.
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)

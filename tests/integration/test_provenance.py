@@ -96,6 +96,17 @@ def test_the_statement_says_what_the_master_knows(farm: Farm, built: dict[str, A
     assert reports == {one.name: one.sha256 for one in record.reports}
 
 
+def test_the_page_has_what_verifiers_need_and_no_secret(farm: Farm, built: dict[str, Any]) -> None:
+    for name in ("keys.json", "farm.pub"):
+        assert farm.http.get(f"keys/{name}").content == (farm.home.keys / name).read_bytes()
+    for path in ("keys/farm.pem", "keys/", "keys/../keys/farm.pem", "keys/%2e%2e/secrets/worker-local", "buildtypes/x"):
+        answer = farm.http.get(path)
+        assert answer.status_code == 404, path
+        assert "PRIVATE" not in answer.text
+    for kind in ("cpython-build", "install-only"):
+        assert f"# Build type `{kind}/v1`" in farm.http.get(f"buildtypes/{kind}/v1").text
+
+
 def test_a_commit_of_another_branch_is_not_attested(farm: Farm) -> None:
     revision = on_branch(farm, "not-main")
     build = farm.finished(farm.force(cell_name("3.10"), revision=revision))
@@ -221,9 +232,9 @@ def test_the_real_gh_believes_what_a_farm_of_the_profile_ca_built(own_farm: Farm
     (tmp_path / "home").mkdir()
     for path in fetch(own_farm, build, tmp_path):
         command = [
-            gh, "attestation", "verify", path.name, "--bundle", f"{path.name}.sigstore.json", "--repo", "example/pymint",
-            "--custom-trusted-root", str(own_farm.home.keys / "trusted_root.jsonl"), "--cert-oidc-issuer", base,
-            "--cert-identity", f"{base}/builders/linux-ephemeral/v1",
+            gh, "attestation", "verify", path.name, "--bundle", f"{path.name}.sigstore.json",
+            "--custom-trusted-root", str(own_farm.home.keys / "trusted_root.jsonl"), "--repo", "example/pymint",
+            "--cert-oidc-issuer", base, "--cert-identity", f"{base}/builders/linux-ephemeral/v1",
         ]  # fmt: skip
         environment = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -72,13 +72,15 @@ def test_gh_refuses_one_flipped_bit(tmp_path: Path, prefix: list[str], sample: S
 
 
 def test_gh_refuses_another_repository_builder_or_issuer(tmp_path: Path, prefix: list[str], sample: Signed) -> None:
-    other = "example/other"
-    done = judged(tmp_path, prefix, sample, repository=other)
-    assert (done.returncode, f"expected SourceRepositoryURI to be https://github.com/{other}" in done.stderr) == (1, True)
+    done = judged(tmp_path, prefix, sample, repository="example/other")
+    assert done.returncode == 1
+    assert "expected SourceRepositoryURI to be https://github.com/example/other" in done.stderr
     done = judged(tmp_path, prefix, sample, builder=BUILDER.replace("persistent", "ephemeral"))
-    assert (done.returncode, 'verifying with issuer "farm.example"' in done.stderr) == (1, True)
+    assert done.returncode == 1
+    assert 'verifying with issuer "farm.example"' in done.stderr
     done = judged(tmp_path, prefix, sample, issuer="https://other.example")
-    assert (done.returncode, "expected Issuer to be https://other.example" in done.stderr) == (1, True)
+    assert done.returncode == 1
+    assert "expected Issuer to be https://other.example" in done.stderr
 
 
 def test_gh_refuses_another_farms_authority_and_a_missing_timestamp(

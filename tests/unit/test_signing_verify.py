@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +34,7 @@ from tests.unit.signing_samples import (
     signed,
 )
 from workers.errors import Failure
+from workers.model import ROOT
 
 PROFILES = ("key", "ca")
 
@@ -207,6 +210,30 @@ def test_two_signatures_or_both_kinds_of_key_are_no_bundle(sample: Signed) -> No
     for changed in (document, twice):
         with pytest.raises(Failure, match="is not a bundle"):
             bundles.decode(json.dumps(changed).encode(), "it")
+
+
+@pytest.mark.skipif(
+    not (shutil.which("jq") and shutil.which("openssl")), reason="needs jq and openssl (Debian packages of those names)"
+)
+def test_the_documents_own_commands_verify_with_nothing_but_openssl(tmp_path: Path) -> None:
+    sample = signed(tmp_path / "home", "key")
+    text = (ROOT / "docs" / "provenance.md").read_text().partition("**With nothing but `openssl`**")[2]
+    script = text.partition("```sh\n")[2].partition("```")[0].replace("ARCHIVE", NAME)
+    assert "openssl dgst" in script
+    (tmp_path / NAME).write_bytes(CONTENT)
+    (tmp_path / "farm.pub").write_bytes((sample.home.keys / "farm.pub").read_bytes())
+
+    def run() -> tuple[int, str]:
+        done = subprocess.run(["sh", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    (tmp_path / f"{NAME}.sigstore.json").write_bytes(bundles.encode(sample.bundle))
+    assert run() == (0, f"Verified OK\n{NAME}: OK\n")
+    (tmp_path / NAME).write_bytes(CONTENT + b"?")
+    assert run()[0] == 1
+    changed = replace(sample.bundle, payload=sample.bundle.payload.replace(b"local", b"other"))
+    (tmp_path / f"{NAME}.sigstore.json").write_bytes(bundles.encode(changed))
+    assert "Verified OK" not in run()[1]
 
 
 def test_the_derived_archives_are_attested_with_what_they_were_made_of() -> None:
