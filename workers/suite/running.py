@@ -153,6 +153,7 @@ def remove(directory: Path) -> None:
 def _unable(what: str, log: str) -> Failure:
     return Failure(
         "test-suite", what, found="\n".join(log.strip().splitlines()[-5:]) or "no output",
-        todo="`./mint doctor` says whether this machine lets sandboxes be made. The suite also needs to become an\n"
-        "ordinary user in one, for which /proc has to be writable there: in a container it often is not.",
+        todo="`./mint doctor` says whether this machine lets sandboxes be made. The suite also becomes an ordinary\n"
+        "user in one. A container whose /proc is mounted read-only refuses that: start it with a writable one\n"
+        "(`--privileged`), or say in settings.toml that nothing is tested there: `extent` of [suite] is \"none\".",
     )  # fmt: skip
