@@ -2,11 +2,12 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"tamper": FLAVOUR, "archive_bytes": SIZE}.
+"tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done}.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -337,5 +338,9 @@ def prove_flavours(places: Places) -> None:
     found = [Check("debug_symbols.found.python3", "off", "positive", ok, "main.c", "main.c" if ok else "nothing")]
     report = ProveFlavoursReport("pymint/prove-flavours/1", ok, reports, found, TOOK)
     write_report(report, places.reports / "prove-flavours.json")
+    if ORDERS.get("exchange"):
+        said = read_report(places.reports / "plan.json", PlanReport)
+        other = dataclasses.replace(said.plan, toolchain={"clang": "another"})
+        write_report(dataclasses.replace(said, plan=other), places.reports / "plan.json")
     if not ok:
         refuse("prove-flavours")

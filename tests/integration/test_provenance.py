@@ -116,6 +116,18 @@ def test_a_commit_of_another_branch_is_not_attested(farm: Farm) -> None:
     assert farm.http.get(f"archives/{cell_name('3.10')}/{build['number']}/").text.count(".sigstore.json") == 0
 
 
+def test_a_report_that_a_worker_exchanged_after_its_step_is_named_and_nothing_is_signed(farm: Farm) -> None:
+    git(farm.repository, "checkout", "--quiet", "main")
+    revision = commit(farm.repository, {"exchange": True})
+    commit(farm.repository, {})
+    build = farm.finished(farm.force(cell_name("3.11"), revision=revision))
+    step = farm.steps(build)["attest"]
+    text = f"signing: the report plan of build {build['buildid']} was exchanged after its step"
+    assert (build["results"], step["state_string"]) == (2, text)
+    assert "Look at the worker local" in farm.step_log(step, "problem")
+    assert ".sigstore.json" not in farm.http.get(f"archives/{cell_name('3.11')}/{build['number']}/").text
+
+
 def sign(farm: Farm, build: object, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "master.signing", *([str(build)] if build else []), *arguments]
     environment = {"MINT_HOME": str(farm.home.root), "PATH": "/usr/bin:/bin"}
