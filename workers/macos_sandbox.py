@@ -30,10 +30,14 @@ from typing import BinaryIO
 from workers.errors import Failure
 
 SANDBOX_EXEC = Path("/usr/bin/sandbox-exec")
+# Sockets with a path in the run's own places alone: one of the system's resolves names.
 _PROFILE = """(version 1)
 (allow default)
 (deny network*)
-(allow network* (local ip "localhost:*") (remote ip "localhost:*") (local unix-socket) (remote unix-socket))
+(allow network-bind (local ip "localhost:*"))
+(allow network-inbound (local ip "localhost:*"))
+(allow network-outbound (remote ip "localhost:*"))
+(allow network*{places})
 (deny file-write*)
 (allow file-write* (subpath "/dev"){places})
 """

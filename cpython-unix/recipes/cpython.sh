@@ -70,6 +70,7 @@ case $TARGET in
   # bin/python3.X in build/dSYM/bin/python3.X.dSYM, where a debugger looks once that lies beside it.
   (cd "$install" && find bin lib -type f \( -name "$name$PYTHON_ABI" -o -name '*.dylib' -o -name '*.so' \)) >binaries
   while read -r binary; do
+    "$NM" --debug-syms "$install/$binary" | grep -q ' OSO ' || continue # Tcl and Tk are compiled without any
     dsymutil "$install/$binary" -o "$build/dSYM/$binary.dSYM"
     rm -rf "$build/dSYM/$binary.dSYM/Contents/Resources/Relocations" # for dsymutil itself; it names this place
   done <binaries

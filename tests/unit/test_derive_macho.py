@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.unit.macho_samples import MachoMaker, find_maker
+from workers.derive.derive import Tools, derive
 from workers.derive.layout import dsym_binary, dsym_path, is_dsym_file
 from workers.derive.proofs import symbols_are_found
 from workers.derive.symbols import binaries, dsym_entries, strip_all
 from workers.errors import Failure
-from workers.tarball import Entry, write_tar
+from workers.fips.config import module_mac
+from workers.model import Flavour
+from workers.package.beside import FipsDocument
+from workers.progress import Progress
+from workers.reports.build import ProviderFacts
+from workers.tarball import Entry, entries_below, write_tar
 from workers.validate.contents import Needles, read_contents
 from workers.validate.macho import read_dsym, read_macho
 
@@ -104,6 +114,53 @@ def test_a_debugger_finds_lines_with_the_dsym_and_none_without(built: Built, tmp
         ("debug_symbols.found.python3.13", True),
         ("debug_symbols.apart.python3.13", False),
     ]
+
+
+def test_the_smaller_archives_for_macos(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of `derive` but what needs an interpreter: the compiling of the library."""
+    program = built(PYTHON)
+    built("lib/left-out.so")
+    module = program.read_bytes()  # stands for fips.dylib: any bytes with their MAC
+    digest = hashlib.sha256(module).hexdigest()
+    config = f"[fips_sect]\nactivate = 1\nmodule-mac = {module_mac(module)}\n"
+    facts = ProviderFacts("3.5.7", "toolchain", None, "11.0")
+    said = FipsDocument("pymint/fips/1", facts, digest, "install/a", "install/b", "install/c", "")
+    document = SimpleNamespace(
+        python_exe=f"install/{PYTHON}",
+        python_implementation_cache_tag="cpython-313",
+        python_paths={"stdlib": "install/lib/python3.13"},
+        python_stdlib_test_packages=[],
+        build_info=SimpleNamespace(extensions={}),
+    )
+    monkeypatch.setattr("workers.derive.derive.read_head", lambda path: SimpleNamespace(document=document, fips=said))
+    monkeypatch.setattr("workers.derive.derive.compile_tree", lambda *_: "nothing to compile")
+    full = archive(
+        tmp_path / "full.tar",
+        [
+            *(replace(entry, path=f"python/build/dSYM/{entry.path}") for entry in entries_below(tmp_path / "dSYM", "")),
+            Entry("python/build/lib/libz.a", data=b"!<arch>\n"),
+            Entry(f"python/install/{PYTHON}", source=program, executable=True),
+            Entry("python/install/share/ssl/ossl-modules/fips.dylib", data=module),
+            Entry("python/install/share/ssl/fipsmodule.cnf", data=config.encode()),
+        ],
+    )
+    names: dict[Flavour, Path] = {
+        "install_only": tmp_path / "whole.tar.gz",
+        "install_only_stripped": tmp_path / "stripped.tar.gz",
+        "debug_symbols": tmp_path / "symbols.tar.zst",
+    }
+    tools = Tools(tool("llvm-objcopy"), 1, list)
+    made = derive(full, names, tmp_path / "work", tools, epoch=0, progress=Progress(io.StringIO())).made
+    found = {one.flavour: read_contents(names[one.flavour], Needles()) for one in made}
+    assert [one.debug_files for one in made] == [0, 0, 1]
+    assert {file.path for file in found["debug_symbols"].debug_files} == {dsym_path(PYTHON)}
+    assert not [path for path in found["install_only"].paths if "dSYM" in path or path.startswith("build/")]
+    debug = {flavour: {m.path: m.debug for m in contents.machos} for flavour, contents in found.items()}
+    assert debug["install_only"][PYTHON] is True
+    assert debug["install_only_stripped"][PYTHON] is False
+    assert [contents.digests for flavour, contents in found.items() if flavour != "debug_symbols"] == [
+        {"share/ssl/ossl-modules/fips.dylib": digest}
+    ] * 2
 
 
 def test_an_archive_of_dsyms_is_read_as_debug_symbols(built: Built, tmp_path: Path) -> None:

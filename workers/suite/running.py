@@ -56,7 +56,8 @@ class Tree:
         tools.mkdir(parents=True)
         (self.scratch / "void").mkdir()
         for name in self.running.tools:
-            if (path := shutil.which(name)) is not None:
+            # On a Mac with Homebrew's coreutils `timeout`, which macOS lacks, has a g in front.
+            if (path := shutil.which(name) or shutil.which(f"g{name}")) is not None:
                 (tools / name).symlink_to(path)
         library = next((self.root / "lib").glob("python3.*"))
         here = f"{BUILD}/{library.relative_to(self.root).as_posix()}"
