@@ -22,7 +22,7 @@ class Signing:
     key: a securesystemslib URI of a private key that lies elsewhere. base: where the farm's identities begin, the
     page's address by default. source: the repository's address as users know it. builders: a worker's name to its
     builder id, whole or below `base`/builders/. timestamp_url: somebody else's RFC 3161 service, for `ca`.
-    command: what the signer is started with, so that it may run as somebody else.
+    command: what the signer is started with.
     """
 
     profile: Literal["key", "ca", "none"] = "key"

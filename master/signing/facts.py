@@ -175,7 +175,8 @@ def uri_of(pin: Pin, file: PinnedFile) -> str:
     if pin.urls and not file.repacked:
         return pin.urls[0]
     if pin.distro is not None:
-        return f"pkg:deb/debian/{pin.distro.package}@{quote(pin.distro.version, safe='')}?arch=source"
+        source = "" if pin.distro.file.endswith(".deb") else "?arch=source"
+        return f"pkg:deb/debian/{pin.distro.package}@{quote(pin.distro.version, safe='')}{source}"
     if pin.pypi is not None:
         name = re.split(r"[=<>~!\[; ]", pin.pypi.requirement)[0]
         return f"pkg:pypi/{name.lower()}@{quote(pin.version, safe='')}"
