@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,19 @@ TYPES = {
 }
 
 
-def _harden(request: Any) -> None:
+def harden(request: Any) -> None:
+    """Headers with which nothing in an answer can run, load, send or be framed."""
     request.setHeader(b"content-security-policy", POLICY)
     request.setHeader(b"x-content-type-options", b"nosniff")
     request.setHeader(b"referrer-policy", b"no-referrer")
 
 
-def listing(record: ArchiveRecord) -> str:
+def listing(record: ArchiveRecord, files: Sequence[Stored]) -> str:
     """The page of one build's files."""
     rows = "".join(
         f'<tr><td><a href="{escape(one.name)}">{escape(one.name)}</a></td><td>{size(one.size)}</td>'
         f"<td><code>{one.sha256}</code></td></tr>"
-        for one in record.files()
+        for one in files
     )
     body = (
         f"<h3>{escape(record.builder)} #{record.number}</h3><p>CPython {escape(record.python_version)} of commit "
@@ -54,7 +56,7 @@ class Archives(resource.Resource):
         self.store = Store(store)
 
     def render_GET(self, request: Any) -> int:
-        _harden(request)
+        harden(request)
         # Whoever asked may be gone before the store has answered.
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
@@ -73,10 +75,10 @@ class Archives(resource.Resource):
             return "missing", "no archive of that build is stored"
         if len(parts) == 2:
             return "move", f"{parts[1]}/"
-        name = parts[2]
+        name, files = parts[2], self.store.files(record)
         if name == "":
-            return "page", listing(record)
-        wanted = next((one for one in record.files() if one.name == name), None)
+            return "page", listing(record, files)
+        wanted = next((one for one in files if one.name == name), None)
         if wanted is None or len(parts) > 3:
             return "missing", "no such file of that build"
         return "file", (self.store.checked(wanted), wanted)

@@ -13,7 +13,9 @@ from master.forms import FARM
 from master.record import Keeper
 from master.schedulers import CHOSEN_CELLS
 from master.settings import Settings, WorkerSettings, builds
+from master.signing.attester import Attester
 from steps import stages
+from steps.attest import Attest
 from steps.checkout import Checkout
 from steps.fan_out import FanOut
 from steps.handover import Record, Upload
@@ -26,12 +28,13 @@ FARM_WORKER = "farm"
 
 @dataclass(frozen=True)
 class Places:
-    """What the steps need to know of the master: repository, where uploads go, who keeps them, the page's address."""
+    """What the steps need of the master: repository, where uploads go, who keeps and who signs, the page's address."""
 
     repository: str
     incoming: str
     keeper: Keeper
     page_url: str
+    attester: Attester
 
 
 def source_options(settings: Settings) -> list[str]:
@@ -81,6 +84,7 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
         stages.ProveFlavours([], limits),
         Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
         Record(places.incoming, places.keeper, places.page_url),
+        Attest(places.attester, places.page_url),
     ]
     return BuildFactory(steps)
 

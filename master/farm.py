@@ -15,9 +15,11 @@ from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
+from master.published import Published, build_types, public_half
 from master.record import Keeper
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
+from master.signing.attester import Attester
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -49,6 +51,15 @@ def web(chosen: Settings) -> dict[str, Any]:
     }
 
 
+def pages_of(home: Home, store: Path) -> dict[str, Any]:
+    """What stands beside Buildbot's own pages, by its path."""
+    return {
+        "archives": Archives(store),
+        "keys": Published(public_half(home.keys)),
+        "buildtypes": Published(build_types(home.checkout / "docs")),
+    }
+
+
 def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     """BuildmasterConfig. Raises Failure when settings.toml is wrong."""
     chosen = settings.load(home, matrix)
@@ -57,7 +68,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     branch = chosen.repository.branch
     store: Path = settings.store_path(chosen, home)
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
-    places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url)
+    attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
+    places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
     by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
     farm = [builders.farm_builder(worked, mirror.url)] if worked else []
     return {
@@ -75,7 +87,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children={"archives": Archives(store)})],
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store))],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

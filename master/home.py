@@ -54,6 +54,16 @@ class Home:
         return self.root / "secrets"
 
     @property
+    def keys(self) -> Path:
+        """The keys that sign what is built, and their public halves. No worker ever sees it."""
+        return self.root / "keys"
+
+    @property
+    def journal(self) -> Path:
+        """Everything that was ever signed."""
+        return self.root / "signing" / "journal.jsonl"
+
+    @property
     def gitconfig(self) -> Path:
         """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"

@@ -17,6 +17,7 @@ import buildbot
 
 from master.home import Home, cache_directory, write_file
 from master.settings import Settings, WorkerSettings, local_worker, repository_url, workers_of
+from master.signing import keeping
 from workers.errors import Failure
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
@@ -39,6 +40,7 @@ def prepare(home: Home, settings: Settings) -> None:
     home.secrets.mkdir(mode=0o700, exist_ok=True)
     for worker in workers_of(settings):
         worker_password(home, worker)
+    keeping.prepare(home, settings)
     _write(home.gitconfig, git_configuration(repository_url(settings, home)))
     code = home.checkout
     tac = (code / "master" / "service.tac").read_text().replace('"@CHECKOUT@"', repr(str(code)))

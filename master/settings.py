@@ -13,6 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from master.home import Home
+from master.signing import choice
+from master.signing.choice import Signing
 from workers.errors import Failure, unknown_name
 from workers.machine import native_target as native_target
 from workers.model import Cell, Matrix
@@ -136,6 +138,7 @@ class Settings:
     build: Build = field(default_factory=Build)
     suite: Suite = field(default_factory=Suite)
     login: Login = field(default_factory=Login)
+    signing: Signing = field(default_factory=Signing)
 
 
 LOCAL_WORKER = "local"
@@ -186,6 +189,7 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         "build": Build,
         "suite": Suite,
         "login": Login,
+        "signing": Signing,
     }
     for section, content in raw.items():
         if section not in sections:
@@ -264,6 +268,10 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
                     found=target,
                     todo="Give it a worker of its own system.",
                 )
+    wrong = choice.complaint(settings.signing, [worker.name for worker in workers_of(settings)])
+    if wrong is not None:
+        said = {"wanted": wrong.wanted, "found": wrong.found, "todo": "See docs/provenance.md."}
+        raise _wrong(path, text, "signing", wrong.key, wrong.what, **said)
     if not is_loopback(settings.web.interface) and not settings.login.users:
         raise _wrong(
             path,

@@ -2,8 +2,9 @@
 
     sha256/ab/<digest>                         the bytes, read-only
     index/<commit>/<builder>/<number>.json     an ArchiveRecord
+    attested/<commit>/<builder>/<number>.json  an Attestation: the bundles that were signed for it
 
-Both are create-only: what is there is never written again, and a file appears under its name only when it is whole.
+All are create-only: what is there is never written again, and a file appears under its name only when it is whole.
 Names that come from outside never become paths: digests, commits, builders and numbers are checked first.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from master.home import write_file
+from master.signing.journal import Line
 from workers.errors import Failure
 from workers.model import Flavour
 from workers.reports.base import decode, encode
@@ -82,6 +84,22 @@ class ArchiveRecord:
 
     def files(self) -> list[Stored]:
         return [*self.archives(), *self.reports]
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """What was signed for a build. bundles: named for their archives. lines: those of the signer's journal about it.
+
+    key: the id of the key, builder_id: in whose name, attested_at: seconds since 1970, UTC.
+    """
+
+    schema: Literal["pymint/attestation/1"]
+    buildid: int
+    key: str
+    builder_id: str
+    attested_at: int
+    bundles: list[Stored]
+    lines: list[Line]
 
 
 @dataclass(frozen=True)
@@ -183,7 +201,7 @@ class Store:
 
     def add(self, record: ArchiveRecord) -> Path:
         """Writes a record, create-only. Raises Failure when one of that build is there already."""
-        path = self._index(record.commit, record.builder) / f"{int(record.number)}.json"
+        path = self._path_of_record(record)
         if path.exists():
             raise Failure(
                 "store", f"build {record.number} of {record.builder} is recorded already for this commit",
@@ -194,10 +212,36 @@ class Store:
         write_file(path, encode(record), 0o444)
         return path
 
-    def _index(self, commit: str, builder: str) -> Path:
+    def attest(self, record: ArchiveRecord, attestation: Attestation) -> None:
+        """Keeps what was signed for a build, create-only. Raises Failure when something was signed for it already."""
+        path = self._path_of_record(record, "attested")
+        if path.exists():
+            raise Failure(
+                "store", f"build {record.number} of {record.builder} is attested already", found=str(path),
+                todo="What is signed stays as it is.",
+            )  # fmt: skip
+        write_file(path, encode(attestation), 0o444)
+
+    def attested(self, record: ArchiveRecord) -> Attestation | None:
+        """What was signed for a build. Raises Failure when it can't be read."""
+        path = self._path_of_record(record, "attested")
+        return decode(path.read_bytes(), Attestation, str(path)) if path.exists() else None
+
+    def attestations(self) -> Iterator[Attestation]:
+        """Everything that was signed and is still kept. Raises Failure for what can't be read."""
+        for path in sorted((self.root / "attested").glob("*/*/*.json")):
+            yield decode(path.read_bytes(), Attestation, str(path))
+
+    def files(self, record: ArchiveRecord) -> list[Stored]:
+        """Everything that is kept of a build: archives, reports, bundles."""
+        attestation = self.attested(record)
+        return [*record.files(), *(attestation.bundles if attestation is not None else [])]
+
+    def _path_of_record(self, record: ArchiveRecord, kind: Literal["index", "attested"] = "index") -> Path:
+        commit, builder = record.commit, record.builder
         if not COMMIT.match(commit) or not BUILDER.match(builder):
             raise Failure("store", f"{commit!r}, {builder!r}: no names for the index", todo="Nothing was stored.")
-        return self.root / "index" / commit / builder
+        return self.root / kind / commit / builder / f"{int(record.number)}.json"
 
     def records(self) -> Iterator[ArchiveRecord]:
         """All records. One that can't be read is passed over: `prune` then drops nothing."""
@@ -216,7 +260,7 @@ class Store:
         return {path.name: path for path in (self.root / "sha256").glob("*/*") if DIGEST.match(path.name)}
 
     def _unreferenced(self) -> dict[str, Path]:
-        wanted = {stored.sha256 for record in self.records() for stored in record.files()}
+        wanted = {stored.sha256 for record in self.records() for stored in self.files(record)}
         return {digest: path for digest, path in self._files().items() if digest not in wanted}
 
     def usage(self) -> Usage:
@@ -241,7 +285,7 @@ class Store:
             stored.sha256
             for record in self.records()
             if self._path_of_record(record) not in dropped
-            for stored in record.files()
+            for stored in self.files(record)
         }
         loose = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
         half_written = [path for path in self.root.glob(".new-*") if path.is_file()]
@@ -250,18 +294,17 @@ class Store:
                 path.unlink(missing_ok=True)
         return [*dropped, *loose, *half_written]
 
-    def _path_of_record(self, record: ArchiveRecord) -> Path:
-        return self._index(record.commit, record.builder) / f"{record.number}.json"
-
     def _old_records(self, keep_builds: int) -> list[Path]:
         by_builder: dict[str, list[ArchiveRecord]] = {}
         for record in self.records():
             by_builder.setdefault(record.builder, []).append(record)
-        return [
-            self._path_of_record(record)
+        old = [
+            record
             for records in by_builder.values()
             for record in sorted(records, key=lambda one: (-one.recorded_at, -one.buildid))[keep_builds:]
         ]
+        attested = [self._path_of_record(record, "attested") for record in old]
+        return [*(self._path_of_record(record) for record in old), *(path for path in attested if path.exists())]
 
     def free_space(self) -> int:
         """Bytes left on the store's file system."""

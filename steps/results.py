@@ -6,4 +6,5 @@ from buildbot.process import results
 
 SUCCESS: int = results.SUCCESS
 FAILURE: int = results.FAILURE
+SKIPPED: int = results.SKIPPED
 CANCELLED: int = results.CANCELLED

@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "master.cli.doctor:doctor",
     "validate": "workers.programs.validate:command",
     "prove": "workers.programs.prove:command",
+    "verify": "master.cli.verify:verify",
     "test": "master.cli.testing:test",
     "check": "master.cli.testing:check",
 }

@@ -23,6 +23,7 @@ X86, ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch6
 STAGES = [
     "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate",
     "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
+    "attest",
 ]  # fmt: skip
 OWN = ("__Janitor",)
 

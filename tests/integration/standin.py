@@ -2,11 +2,12 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"tamper": FLAVOUR, "archive_bytes": SIZE}.
+"tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done}.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -155,7 +156,8 @@ def build(stage: Stage, jobs: int | None, places: Places) -> None:
     places.logs.mkdir(parents=True, exist_ok=True)
     for name in NODES[stage]:
         (places.logs / f"{name}.log").write_text(f"compiling {name}\n")
-    nodes = [BuiltNode(name, "2" * 64, "3" * 64, 10, "built", TOOK, f"{name}.log") for name in NODES[stage]]
+    keys = {node.name: node.key for node in places.plan().nodes}
+    nodes = [BuiltNode(name, keys[name], "3" * 64, 10, "built", TOOK, f"{name}.log") for name in NODES[stage]]
     report = NodesReport("pymint/nodes/1", ok, stage, nodes if ok else [], TOOK, None if ok else f"{stage}: it broke")
     write_report(report, places.reports / f"{stage}.json")
     if not ok:
@@ -347,5 +349,9 @@ def prove_flavours(places: Places) -> None:
     found = [Check("debug_symbols.found.python3", "off", "positive", ok, "main.c", "main.c" if ok else "nothing")]
     report = ProveFlavoursReport("pymint/prove-flavours/1", ok, reports, found, TOOK)
     write_report(report, places.reports / "prove-flavours.json")
+    if ORDERS.get("exchange"):
+        said = read_report(places.reports / "plan.json", PlanReport)
+        other = dataclasses.replace(said.plan, toolchain={"clang": "another"})
+        write_report(dataclasses.replace(said, plan=other), places.reports / "plan.json")
     if not ok:
         refuse("prove-flavours")

@@ -18,7 +18,7 @@ from workers.model import DERIVED
 STEPS = [
     "worker_preparation", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
     "package", "validate", "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours",
-    "upload", "record",
+    "upload", "record", "attest",
 ]  # fmt: skip
 
 

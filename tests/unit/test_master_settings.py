@@ -97,6 +97,20 @@ def test_two_workers_can_not_share_a_name() -> None:
     assert "two workers are called 'a'" in refusal(one + one)
 
 
+@pytest.mark.parametrize(
+    ("toml", "text"),
+    [
+        ('[signing]\nprofile = "cosign"\n', ":2: [signing] profile: this value can't be used"),
+        ('[signing]\nkey = "farm.pem"\n', ":2: [signing] key: this key can't be used\n  wanted  a URI that"),
+        ('[signing]\n\nbase = "farm"\n', ":3: [signing] base: this is no address"),
+        ('[signing]\nkeys = "x"\n', ":2: [signing] keys: there is no such key"),
+        ('[signing]\nbuilders = { nobody = "x/v1" }\n', ":2: [signing] builders: there is no worker 'nobody'"),
+    ],
+)
+def test_a_wrong_choice_of_who_signs_is_answered_with_its_line(toml: str, text: str) -> None:
+    assert f"/etc/pymint/settings.toml{text}" in refusal(toml)
+
+
 @pytest.mark.parametrize("interface", ["0.0.0.0", "::", "192.0.2.1", "farm.example"])
 def test_a_page_that_others_reach_needs_a_login(interface: str) -> None:
     assert "would let anyone in the network start builds" in refusal(f'[web]\ninterface = "{interface}"\n')

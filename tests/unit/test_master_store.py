@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from master.store import ArchiveRecord, DerivedRecord, Store, Stored
+from master.signing.journal import Line
+from master.store import ArchiveRecord, Attestation, DerivedRecord, Store, Stored
 from workers.errors import Failure
 from workers.reports.build import CellName, ProviderFacts
 
@@ -165,6 +166,25 @@ def test_prune_keeps_the_newest_builds_of_a_cell(store: Store, tmp_path: Path) -
     assert [one.number for one in store.records()] == [2, 3]
     assert not store.path_of(archives[0].sha256).exists()
     assert store.checked(archives[1])
+
+
+def test_what_was_signed_is_kept_with_its_build_and_goes_with_it(store: Store, tmp_path: Path) -> None:
+    bundles = [store.put(file(tmp_path, bytes([number])), "a.tar.zst.sigstore.json") for number in range(2)]
+    for number, bundle in enumerate(bundles, 1):
+        one = record(store.put(file(tmp_path, b"a" * number), "a.tar.zst"), number, when=number)
+        store.add(one)
+        assert store.attested(one) is None
+        said = Attestation("pymint/attestation/1", number, "key", "builder", number, [bundle], [Line(number, "0" * 64)])
+        store.attest(one, said)
+        assert store.attested(one) == said
+        assert [file.name for file in store.files(one)] == ["a.tar.zst", "a.tar.zst.sigstore.json"]
+        with pytest.raises(Failure, match="is attested already"):
+            store.attest(one, replace(said, key="another"))
+    assert store.usage().unreferenced_files == 0
+    store.prune(really=True, keep_builds=1)
+    assert [one.buildid for one in store.attestations()] == [2]
+    assert not store.path_of(bundles[0].sha256).exists()
+    assert store.checked(bundles[1])
 
 
 def test_an_archive_that_a_kept_build_shares_is_kept(store: Store, tmp_path: Path) -> None:

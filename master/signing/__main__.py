@@ -1,0 +1,50 @@
+"""The signer, a process of its own: `python -m master.signing BUILD`, with MINT_HOME in the environment.
+
+It is told a build's id, as `./mint status` lists it, and nothing else about the build. Its last line is the Outcome.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from master import settings
+from master.home import home_of
+from master.signing import journal
+from master.signing.signer import attest
+from master.store import Store
+from workers.errors import Failure
+from workers.model import ROOT, load_matrix
+
+
+@click.command()
+@click.argument("build", type=click.IntRange(min=1), required=False)
+@click.option(
+    "--dry-run", "rehearsal", type=click.Path(path_type=Path, file_okay=False),
+    help="Sign with the key of dry runs, and write the bundles into this directory only.",
+)  # fmt: skip
+@click.option("--check", is_flag=True, help="Only check the journal of what was signed, against the stored bundles.")
+def main(build: int | None, rehearsal: Path | None, check: bool) -> None:
+    """Signs what BUILD made, if it is on the branch that is built; a second time it only says what it did."""
+    home = home_of(ROOT)
+    try:
+        chosen = settings.load(home, load_matrix())
+        if check:
+            store = Store(settings.store_path(chosen, home))
+            remembered = [line for one in store.attestations() for line in one.lines]
+            entries = journal.verify(home.journal, remembered)
+            click.echo(f"{home.journal}: {len(entries)} lines, none changed or missing")
+        elif build is not None:
+            click.echo(msgspec.json.encode(attest(home, chosen, build, rehearsal=rehearsal)).decode())
+        else:
+            raise click.UsageError("name a BUILD, or --check")
+    except Failure as failure:
+        click.echo(str(failure), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The journal of what was signed: every change of it but an addition is noticed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from master.signing import journal
+from master.signing.journal import Line
+from workers.errors import Failure
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    path = tmp_path / "signing" / "journal.jsonl"
+    for number in range(5):
+        journal.append(path, {"buildid": number})
+    return path
+
+
+def test_what_was_appended_is_there_in_its_order(kept: Path) -> None:
+    assert [entry["buildid"] for entry in journal.verify(kept)] == [0, 1, 2, 3, 4]
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("forge", "text"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b'id":1', b'id":9'), *lines[2:]], "line 3 does not follow"),
+        (lambda lines: [*lines[:2], *lines[3:]], "line 3 does not follow"),
+        (lambda lines: [lines[1], lines[0], *lines[2:]], "line 1 does not follow"),
+        (lambda lines: [*lines[:4], lines[4][:-10]], "line 5, the last, is cut"),
+        (lambda lines: [*lines[:2], b"not json\n", *lines[2:]], "line 3 can't be read"),
+        (lambda lines: [*lines, b"[]\n"], "line 6 can't be read"),
+    ],
+)
+def test_a_forged_journal_is_told_and_not_added_to(
+    kept: Path, forge: Callable[[list[bytes]], list[bytes]], text: str
+) -> None:
+    kept.write_bytes(b"".join(forge(kept.read_bytes().splitlines(keepends=True))))
+    before = kept.read_bytes()
+    for act in (lambda: journal.verify(kept), lambda: journal.append(kept, {})):
+        with pytest.raises(Failure, match=text):
+            act()
+    assert kept.read_bytes() == before
+
+
+def test_a_lost_end_is_noticed_by_who_remembers_it(kept: Path) -> None:
+    last = journal.append(kept, {"buildid": 5})
+    assert len(journal.verify(kept, [last])) == 6
+    kept.write_bytes(b"".join(kept.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(Failure, match="line 6 is missing or another"):
+        journal.verify(kept, [last])
+    with pytest.raises(Failure, match="line 2 is missing or another"):
+        journal.verify(kept, [Line(2, "0" * 64)])
+
+
+def test_nothing_was_signed_yet(tmp_path: Path) -> None:
+    assert journal.verify(tmp_path / "journal.jsonl") == []
+
+
+def _append(path: Path) -> None:
+    for number in range(10):
+        journal.append(path, {"buildid": number})
+
+
+def test_two_signers_at_once_make_one_chain(kept: Path) -> None:
+    processes = [multiprocessing.get_context("spawn").Process(target=_append, args=(kept,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert len(journal.verify(kept)) == 25
