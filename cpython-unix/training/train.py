@@ -45,7 +45,6 @@ TESTS = (
     "test_operator",
     "test_ordered_dict",
     "test_patma",
-    "test_pyexpat",
     "test_re",
     "test_set",
     "test_str",  # up to 3.11:
