@@ -195,22 +195,24 @@ def tell_success(farm: Farm, rest: Rest, build: Build, took: str, output: Path |
             wanted=f"one of {builder} #{build.number} in {store.root / 'index'}",
             todo="Someone moved or pruned the store meanwhile; build again.",
         )
+    signed = store.attested(record)
     click.echo(f"\n{record.archive.name}  (built in {took})")
     lines = {
         "archive": f"{store.path_of(record.archive.sha256)}  ({size(record.archive.size)})",
         "sha256": record.archive.sha256,
         "FIPS": said.get("provider", ""),
+        "signed": f"as {signed.builder_id}" if signed is not None else "no; the step attest says why",
         "reports": f"{farm.page}archives/{builder}/{build.number}/",
         "page": build.page(farm.page),
     }
     for name, value in lines.items():
         click.echo(f"  {name:<8} {value}")
-    for one in record.derived:
-        click.echo(f"  {'derived':<8} {one.archive.name}  ({size(one.archive.size)})")
-        click.echo(f"  {'':<8} {store.path_of(one.archive.sha256)}")
+    for made in record.derived:
+        click.echo(f"  {'derived':<8} {made.archive.name}  ({size(made.archive.size)})")
+        click.echo(f"  {'':<8} {store.path_of(made.archive.sha256)}")
     if output is not None:
-        for archive in record.archives():
-            click.echo(f"  {'copied':<8} {copied(store.path_of(archive.sha256), output, archive.name)}")
+        for one in [*record.archives(), *(signed.bundles if signed is not None else [])]:
+            click.echo(f"  {'copied':<8} {copied(store.path_of(one.sha256), output, one.name)}")
     click.echo("The farm stays up for the next build; `./mint down` ends it.")
 
 

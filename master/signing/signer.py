@@ -77,17 +77,15 @@ def attest(home: Home, settings: Settings, buildid: int, *, rehearsal: Path | No
     statement.check(evidence)
     names = names_of(home, settings, record, dry_run=dry_run)
     pen, now = pen_of(home, settings, dry_run=dry_run), datetime.now(UTC)
-    signed: list[tuple[str, dict[str, Any], Signature]] = []
-    for kind, made in (("build", statement.of_build), ("derive", statement.of_derived)):
-        said = made(evidence, names)
-        if said is not None:
-            one = pen.sign(statement.payload(said), names, record.commit, now)
-            for subject in said["subject"]:
-                verify(
-                    subject["name"], subject["digest"]["sha256"], one.bundle, pen.trust,
-                    Wanted(builder=names.builder, commit=record.commit, source=names.source),
-                )  # fmt: skip
-            signed.append((kind, said, one))
+    statements: dict[str, dict[str, Any] | None] = {
+        "build": statement.of_build(evidence, names),
+        "derive": statement.of_derived(evidence, names),
+    }
+    signed = [
+        (kind, said, _signed(pen, said, names, record.commit, now))
+        for kind, said in statements.items()
+        if said is not None
+    ]
     log = home.journal if not dry_run else home.journal.with_name("dry-run.jsonl")
     lines = [journal.append(log, _entry(kind, said, one, names, record, now)) for kind, said, one in signed]
     contents = {
@@ -99,6 +97,15 @@ def attest(home: Home, settings: Settings, buildid: int, *, rehearsal: Path | No
         bundles = [store.put_bytes(data, name) for name, data in contents.items()]
         store.attest(record, _attestation(record, names, pen, now, bundles, lines))
     return Outcome(True, "", chosen.profile, pen.key.hint, names.builder, bundles)
+
+
+def _signed(pen: Pen, said: Mapping[str, Any], names: Names, commit: str, now: datetime) -> Signature:
+    """A signature that was verified as its readers will: a key that is not what its public half says signs nothing."""
+    one = pen.sign(statement.payload(said), names, commit, now)
+    wanted = Wanted(builder=names.builder, commit=commit, source=names.source)
+    for subject in said["subject"]:
+        verify(subject["name"], subject["digest"]["sha256"], one.bundle, pen.trust, wanted)
+    return one
 
 
 def _entry(

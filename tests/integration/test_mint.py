@@ -115,12 +115,19 @@ def test_build_starts_the_farm_and_says_where_the_archive_is_and_down_leaves_not
     code, said = fresh.build("--output", str(fresh.cache / "here"))
     assert code == 0, said
     assert fresh.pid("master") == master, "the farm was left running, so the second build uses it"
-    assert {path.name for path in (fresh.cache / "here").iterdir()} == {
+    archives = {
         f"cpython-3.13.5-{TARGET}-noopt-20261123T2015.tar.zst",
         f"cpython-3.13.5-{TARGET}-noopt-install_only-20261123T2015.tar.gz",
         f"cpython-3.13.5-{TARGET}-noopt-install_only_stripped-20261123T2015.tar.gz",
         f"cpython-3.13.5-{TARGET}-noopt-debug_symbols-20261123T2015.tar.zst",
     }
+    assert {path.name for path in (fresh.cache / "here").iterdir()} == {
+        name + ending for name in archives for ending in ("", ".sigstore.json")
+    }
+    for name in archives:
+        code, told = fresh("verify", str(fresh.cache / "here" / name))
+        assert code == 0, told
+        assert told.startswith(f"trusting this farm's own keys, in {fresh.farm.home.keys}\n{name}: verified\n")
     assert len(re.findall(r"^  derived  \S+  \([\d.]+ (?:bytes|kB)\)\n +/\S+$", said, re.MULTILINE)) == 3
 
     status = json.loads(fresh("status", "--json")[1])

@@ -71,3 +71,12 @@ def test_the_first_thing_that_is_wrong_is_told(
 
 def test_sums_are_read_as_they_are_written() -> None:
     assert directory.read_sums(f"{'a' * 64}  x\n{'b' * 64} *y z\n") == {"x": "a" * 64, "y z": "b" * 64}
+
+
+def test_without_anybody_to_trust_nothing_is_judged(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINT_HOME", str(tmp_path / "no-farm"))
+    done = CliRunner().invoke(verify, [str(place)])
+    assert done.exit_code == 2
+    assert "whom to trust?" in done.output

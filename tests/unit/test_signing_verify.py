@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from master.signing import bundle as bundles
-from master.signing import statement, timestamps
+from master.signing import certificates, statement, timestamps
 from master.signing.bundle import Bundle
 from master.signing.certificates import Authority
 from master.signing.trust import Trust, known_key
@@ -191,6 +193,16 @@ def test_a_timestamping_certificate_signs_no_builds(tmp_path: Path) -> None:
     forged = replace(sample.bundle, certificate=own)
     trust = replace(sample.trust, authorities=(*sample.trust.authorities, (root,)))
     assert "of no trusted authority" in refusal(sample, bundle=forged, trust=trust)
+
+
+def test_a_certificate_for_something_else_than_signing_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = signed(tmp_path, "ca")
+    usage = SimpleNamespace(CODE_SIGNING=ExtendedKeyUsageOID.CLIENT_AUTH)
+    monkeypatch.setattr(certificates, "ExtendedKeyUsageOID", usage)
+    forged = sample.pen.sign(sample.bundle.payload, NAMES, COMMIT, NOW).bundle
+    assert "of no trusted authority" in refusal(sample, bundle=forged)
 
 
 @pytest.mark.parametrize(
