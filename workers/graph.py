@@ -66,6 +66,14 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
         for name, row in here.items()
     ]
     if provider.get("PROCEDURE") == "policy":
+        if target.os != "linux":
+            raise Failure(
+                "plan",
+                f"the FIPS provider of {target.triple} can't be built by its Security Policy",
+                wanted="the documented environment, Debian 11",
+                found=target.os,
+                todo="Take the procedure `toolchain` for this target.",
+            )
         return [_by_policy(node) if node.name == PROVIDER else node for node in nodes]
     return nodes
 

@@ -19,6 +19,10 @@ _CROSS_LIBC = {"aarch64": "libc6-arm64-cross", "x86_64": "libc6-amd64-cross"}
 _LIBC_PLACES = ("/usr/{arch}-linux-gnu/lib/libc.so.6", "/usr/lib/{arch}-linux-gnu/libc.so.6")
 # e_machine of ELF files.
 _MACHINES = {62: "x86_64", 183: "aarch64"}
+_MACOS_ELSEWHERE = (
+    "To look at its plan, or to build its libraries, OpenSSL and FIPS provider here, set PYMINT_MACOS_SDK to a\n"
+    "macOS SDK's directory. CPython itself is made by its own interpreter."
+)
 _PREFIX = "/etc/qemu-binfmt/{arch}"
 
 
@@ -29,6 +33,11 @@ def native_target(system: str = platform.system(), machine: str = platform.machi
         ("Linux", "aarch64"): "aarch64-unknown-linux-gnu",
         ("Darwin", "arm64"): "aarch64-apple-darwin",
     }.get((system, machine))
+
+
+def runs_macos(system: str = platform.system()) -> bool:
+    """Whether this machine runs macOS programs."""
+    return system == "Darwin"
 
 
 def is_foreign(target: Target) -> bool:
@@ -67,7 +76,8 @@ def emulation_of(target: Target) -> str:
             f"nothing emulates {target.triple} here",
             wanted=wanted,
             found=f"{platform.system()} on {platform.machine()}",
-            todo="Give this target a worker of its own system.",
+            todo="Give this target a worker of its own system."
+            + ("\n" + _MACOS_ELSEWHERE if target.os == "macos" else ""),
         )
     places = [Path(place.format(arch=target.arch)) for place in _LIBC_PLACES]
     libraries = [place for place in places if place.is_file()]

@@ -187,6 +187,8 @@ def run_documents() -> int:
         text = ElementTree.tostring(root, encoding="unicode")
         again = ElementTree.fromstring(text)
         total += len(again.findall("./item[@kind='a']/name")) + sum(len(node.attrib) for node in again.iter())
+        total += sum(1 for _ in ElementTree.parse(io.BytesIO(text.encode())).getroot().itertext())
+        total += sum(len(node.tag) for _, node in ElementTree.iterparse(io.StringIO(text), events=("start", "end")))
         table = io.StringIO()
         writer = csv.writer(table)
         writer.writerows([i, f"a,{i}", f'q"{i}', i * 0.5] for i in range(900))

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-KERNELS = ("objects", "control", "text", "library")
+KERNELS = ("objects", "control", "memory", "text", "library")
 ROUNDS = 16
 TESTS = (
     "test_array",
@@ -45,12 +45,12 @@ TESTS = (
     "test_operator",
     "test_ordered_dict",
     "test_patma",
+    "test_pyexpat",
     "test_re",
     "test_set",
     "test_str",  # up to 3.11:
     "test_unicode",
     "test_struct",
-    "test_xml_etree",
 )
 
 

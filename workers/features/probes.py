@@ -127,6 +127,19 @@ def _sqlite_tokenizer() -> Outcome:
     raise Wrong("SQL can register a tokenizer by its address in memory")
 
 
+@probe("dbm")
+def _dbm() -> Outcome:
+    import dbm.ndbm
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        with dbm.ndbm.open(f"{folder}/file", "c") as database:
+            database[b"key"] = b"value"
+        with dbm.ndbm.open(f"{folder}/file") as database:
+            same_again(database[b"key"], b"value")
+    return "works", dbm.ndbm.library
+
+
 @probe("hashes")
 def _hashes() -> Outcome:
     import hashlib

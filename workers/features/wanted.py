@@ -35,6 +35,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("sqlite", "SQLite answers, backs up, serialises, and may load extensions"),
     Feature("sqlite-extensions", "SQLite has FTS3 (enhanced queries), FTS4, FTS5, R*Tree, Geopoly and dbstat"),
     Feature("sqlite-no-tokenizer-by-pointer", "SQL can't register a tokenizer by an address"),
+    Feature("dbm", "dbm.ndbm keeps what it is given"),
     Feature("hashes", "hashlib has all hashes of OpenSSL that people name, with FIPS off"),
     Feature("string-hash", "strings are hashed by SipHash, against made-up collisions"),
     Feature("tls", "ssl has TLS 1.2, 1.3 and a default context"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from workers.apple import only_libraries
 from workers.cpython import EMULATOR
 from workers.edits import edit_digest_inputs
 from workers.errors import Failure
@@ -65,7 +66,7 @@ def command(
     cell = load_matrix().cell(version, target, variant)
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
-    emulator = emulation_of(cell.target)
+    emulator = "" if only_libraries(cell.target) else emulation_of(cell.target)
     toolchain = find_toolchain(target=cell.target, state=places.state)
     specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"}, emulator)
     names = sorted({name for spec in specs for name in spec.sources})
@@ -173,6 +174,8 @@ def _tell(plan: Plan, progress: Progress) -> None:
     if plan.all_stored:
         progress.line(f"{plan.archive_name} and what is derived from it: from the store, nothing to build")
         return
+    if only_libraries(load_matrix().targets[plan.cell.target]):
+        progress.line(f"{plan.cell.target}: libraries, OpenSSL and the FIPS provider can be built here; CPython can't")
     if plan.emulator:
         trained = " and the training of PGO are" if any(EMULATOR in node.environment for node in plan.nodes) else " is"
         progress.line(
