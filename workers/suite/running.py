@@ -1,9 +1,9 @@
 """Runs CPython's test files on an unpacked tree: one sandbox a file, as many at a time as there are processors.
 
 Each file gets a sandbox of its own, so no test finds another one's ports, files, semaphores or processes, and whatever
-it leaves running ends with it. Nobody may write in the tree, at the plain path of a recipe's PREFIX: a space or a non-ASCII
-letter in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof has
-worked at such a path already. The directory that regrtest works in has such a letter.
+it leaves running ends with it. Nobody may write in the tree, at the plain path of a recipe's PREFIX: a space or a
+non-ASCII letter in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof
+has worked at such a path already. The directory that regrtest works in has such a letter.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def run_all(tree: Tree, wanted: Sequence[tuple[str, Mode]], jobs: int, done: Cal
 def seal(root: Path) -> None:
     """Takes the right to write in a tree from everybody.
 
-    As who uses a Python that another user installed finds it. On a read-only mount dozens of tests fail when they tidy up
-    beside the standard library: there removing what does not exist is EROFS, not ENOENT.
+    As who uses a Python that another user installed finds it. On a read-only mount dozens of tests fail when they tidy
+    up beside the standard library: there removing what does not exist is EROFS, not ENOENT.
     """
     for name, _, files in os.walk(root):
         for path in (Path(name), *(Path(name, file) for file in files)):
