@@ -73,6 +73,7 @@ def run_in_sandbox(
     directory: str | None = None,
     system: Path | None = None,
     ordinary_user: bool = False,
+    deps_read_only: bool = True,
 ) -> Ended:
     """Runs `command` and waits for it. Its standard output and error are appended to `log`, its input is empty.
 
@@ -83,6 +84,7 @@ def run_in_sandbox(
     system: the root directory of another system (see `workers.debian_root`) that the command sees in place of this
     machine's; there /usr/local can be written, and is build/usr-local.
     ordinary_user: the command is no root in there but user 1, to whom the same files belong, without capabilities.
+    deps_read_only: whether `deps` is a read-only mount, or written to by whom the files' own permissions let.
 
     Raises Failure when this machine lets no sandbox be made. A command that fails is no Failure here: see `exit_code`.
     """
@@ -93,7 +95,7 @@ def run_in_sandbox(
     temporary.mkdir(exist_ok=True)
     if directory is None:
         directory = SOURCE if (build / "source").is_dir() else BUILD
-    places = ((build, BUILD, True), (deps, DEPS, False), (out, OUT, True), (toolchain, TOOLCHAIN, False))
+    places = ((build, BUILD, True), (deps, DEPS, not deps_read_only), (out, OUT, True), (toolchain, TOOLCHAIN, False))
     if _ON_MACOS:
         if system is not None:
             raise Failure(

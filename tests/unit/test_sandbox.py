@@ -16,7 +16,8 @@ import pytest
 from workers import sandbox
 from workers.errors import Failure
 from workers.model import ROOT
-from workers.sandbox import Ended, run_in_sandbox, sandbox_problem
+from workers.sandbox import DEPS, Ended, run_in_sandbox, sandbox_problem
+from workers.suite.running import seal
 
 pytestmark = pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox here: {sandbox_problem()}")
 
@@ -36,6 +37,7 @@ class Place:
         pass_fds: tuple[int, ...] = (),
         environment: Mapping[str, str] | None = None,
         ordinary_user: bool = False,
+        deps_read_only: bool = True,
     ) -> Ended:
         return run_in_sandbox(
             ["sh", "-eu", "-c", script],
@@ -48,6 +50,7 @@ class Place:
             log=self.log,
             pass_fds=pass_fds,
             ordinary_user=ordinary_user,
+            deps_read_only=deps_read_only,
         )
 
     @property
@@ -307,6 +310,19 @@ def test_an_ordinary_user_owns_what_it_gets_and_has_no_rights_over_the_rest(plac
     assert place.run(script, ordinary_user=True).exit_code == 0, place.log.read_text()
     lines = [line for line in place.log.read_text().splitlines() if "cat:" not in line]
     assert lines == ["1", "1", "1", "refused", "CapEff:\t0000000000000000"]
+
+
+@pytest.mark.parametrize(("read_only", "wanted"), [(True, "Read-only"), (False, "No such file")])
+def test_a_tree_sealed_by_permission_misses_what_is_not_there_and_takes_nothing(
+    place: Place, read_only: bool, wanted: str
+) -> None:
+    (place.top / "deps/a").touch()
+    seal(place.top / "deps")
+    script = f"cd {DEPS}; unlink b || echo x >a || echo x >c || rm a || echo sealed"
+    assert place.run(script, ordinary_user=True, deps_read_only=read_only).exit_code == 0
+    missing, *_, last = place.log.read_text().splitlines()
+    assert wanted in missing
+    assert last == "sealed"
 
 
 # A container's /proc: with a part of it covered the kernel lets nobody inside mount another.

@@ -191,9 +191,19 @@ def test_the_proposal_is_toml_that_is_refused_until_a_reason_is_given(tmp_path: 
     assert proposal(report()) == ""
 
 
+def test_one_table_can_pin_many_files_for_one_reason(tmp_path: Path) -> None:
+    (tmp_path / "3.13.toml").write_text('[[pin]]\nfiles = ["test_x", "test_y"]\nhow = "skipped"\nreason = "r"\n')
+    pins = load_pins("3.13", tmp_path / "3.13.toml")
+    assert [(pin.file, pin.tests, pin.how) for pin in pins] == [
+        ("test_x", ("test_x",), "skipped"), ("test_y", ("test_y",), "skipped"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        '[[pin]]\nfiles = ["test_x"]\nfile = "test_x"\ntests = ["test_x"]\nhow = "skipped"\nreason = "r"\n',
+        '[[pin]]\nfiles = "test_x"\nhow = "skipped"\nreason = "r"\n',
         '[[pin]]\nfile = "test_x"\ntests = ["a", "a"]\nreason = "r"\n',
         '[[pin]]\nfile = "test_x"\ntests = ["test_x"]\nreason = "r"\n',
         '[[pin]]\nfile = "test_x"\ntests = ["a"]\nhow = "crashed"\nreason = "r"\n',

@@ -92,7 +92,7 @@ def load_pins(version: str, path: Path | None = None) -> list[Pin]:
     raw = _read(path)
     if unknown := sorted(set(raw) - {"pin"}):
         raise _wrong(path, f"unknown tables: {', '.join(unknown)}", "only [[pin]] tables")
-    pins: list[Pin] = _convert(raw.get("pin", []), list[Pin], path)
+    pins: list[Pin] = _convert([one for table in raw.get("pin", []) for one in _each(table, path)], list[Pin], path)
     seen: set[tuple[object, ...]] = set()
     for pin in pins:
         if not pin.reason.strip() or pin.reason.startswith("?"):
@@ -106,6 +106,18 @@ def load_pins(version: str, path: Path | None = None) -> list[Pin]:
                     raise _wrong(path, f"{test} is pinned twice", "each name once")
                 seen.add(place)
     return pins
+
+
+def _each(table: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """A table with `files` stands for one of each of them, which pins the file itself."""
+    if "files" not in table:
+        return [table]
+    if not isinstance(table["files"], list) or {"file", "tests"} & set(table):
+        raise _wrong(
+            path, f"a pin with files = {table['files']}", "a list of files, and no `file` or `tests` beside it"
+        )
+    rest = {name: value for name, value in table.items() if name != "files"}
+    return [{**rest, "file": name, "tests": [name]} for name in table["files"]]
 
 
 def planned(extent: Extent, known: Sequence[str], running: Running, version: str) -> list[tuple[str, Mode]]:

@@ -1,9 +1,9 @@
 """Runs CPython's test files on an unpacked tree: one sandbox a file, as many at a time as there are processors.
 
 Each file gets a sandbox of its own, so no test finds another one's ports, files, semaphores or processes, and whatever
-it leaves running ends with it. The tree is read-only, at the plain path of a recipe's PREFIX: a space or a non-ASCII
-letter in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof has
-worked at such a path already. The directory that regrtest works in has such a letter.
+it leaves running ends with it. Nobody may write in the tree, at the plain path of a recipe's PREFIX: a space or a
+non-ASCII letter in it breaks upstream's tests of paths and shebangs without saying anything of the tree, and the proof
+has worked at such a path already. The directory that regrtest works in has such a letter.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Tree:
         # A few files of the tests are not meant to compile, so its exit code says nothing.
         self._enter("compiling", command, build=self.root)
         shutil.rmtree(self.root / "tmp", ignore_errors=True)
+        seal(self.root)
 
     def files(self) -> list[str]:
         """The names of all test files, as regrtest lists them. Raises Failure when it does not."""
@@ -111,6 +112,7 @@ class Tree:
             log=here / "log",
             directory=BUILD,
             ordinary_user=True,
+            deps_read_only=False,
         )
         return ended, (here / "log").read_text(errors="replace")
 
@@ -140,6 +142,18 @@ def run_all(tree: Tree, wanted: Sequence[tuple[str, Mode]], jobs: int, done: Cal
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return sorted(ran, key=lambda one: (one.mode, one.file))
+
+
+def seal(root: Path) -> None:
+    """Takes the right to write in a tree from everybody.
+
+    As who uses a Python that another user installed finds it. On a read-only mount dozens of tests fail when they tidy
+    up beside the standard library: there removing what does not exist is EROFS, not ENOENT.
+    """
+    for name, _, files in os.walk(root):
+        for path in (Path(name), *(Path(name, file) for file in files)):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~0o222)
 
 
 def remove(directory: Path) -> None:
