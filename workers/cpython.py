@@ -21,17 +21,6 @@ EMULATOR = "EMULATOR"
 
 # The nodes whose libraries CPython links: static but Tcl and Tk. macOS has some of them in its SDK.
 LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl", "tcl", "tk")
-# Their files, where those have to be named.
-_ARCHIVES = {
-    "bzip2": ("libbz2.a",),
-    "xz": ("liblzma.a",),
-    "libffi": ("libffi.a",),
-    "sqlite": ("libsqlite3.a",),
-    "expat": ("libexpat.a",),
-    "mpdecimal": ("libmpdec.a",),
-    "openssl": ("libssl.a", "libcrypto.a"),
-    "zstd": ("libzstd.a",),
-}
 # Of X11 it is the headers, which Tk's header names.
 LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid", "bdb", "xorgproto", "libx11")
 

@@ -37,13 +37,21 @@ override FREEZE_MODULE_BOOTSTRAP_DEPS = $(srcdir)/Programs/_freeze_module.py
 override FREEZE_MODULE = $(FREEZE_MODULE_BOOTSTRAP)
 override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
   fi
-  case $PYTHON_VERSION in
-  3.10 | 3.11)
-    # The interpreter's loop needs the register: with a frame pointer it loads 60 % more from the stack. From 3.12 on
-    # `python -X perf` walks frame pointers through it, and it keeps them (docs/performance.md).
-    echo 'Python/ceval.o: override PY_CFLAGS_NODIST += -fomit-frame-pointer -momit-leaf-frame-pointer'
+  # How the interpreter's loop is compiled (docs/performance.md has the figures).
+  case $TARGET-$PYTHON_VERSION in
+  *-darwin-* | *-3.12 | *-3.13) loop= ;; # macOS asks for a frame pointer everywhere
+  *-3.10 | *-3.11)
+    # It needs the register: with a frame pointer it loads 60 % more from the stack. From 3.12 on `python -X perf` walks
+    # frame pointers through it, and it keeps them.
+    loop='-fomit-frame-pointer -momit-leaf-frame-pointer'
+    ;;
+  *)
+    # Each bytecode is a function that ends by jumping to the next one (--with-tail-call-interp): a frame of its own
+    # would be made and taken down for each. Nothing else gets the register, so a walk through the frames loses nothing.
+    loop='-fomit-frame-pointer -momit-leaf-frame-pointer -mreserve-frame-pointer-reg'
     ;;
   esac
+  echo "Python/ceval.o: override PY_CFLAGS_NODIST += $loop"
   echo 'include Makefile'
 } >GNUmakefile
 

@@ -39,6 +39,7 @@ _DEBIAN_TOOLS = (
     Tool("patch", ("patch", "--version"), "patch", "applies what distributions changed in a source"),
     Tool("pkg-config", ("pkg-config", "--version"), "pkg-config", "finds the libraries that CPython is built with"),
     Tool("unshare", ("unshare", "--version"), "util-linux", "keeps recipes off the network and in fixed paths"),
+    Tool("c++", ("c++", "--version"), "g++", "builds extension modules against each archive, as its users do"),
     Tool("clang", (f"{LLVM}/clang", "--version"), f"clang-{MAJOR}", "compiles"),
     Tool("lld", (f"{LLVM}/ld.lld", "--version"), f"lld-{MAJOR}", "links, with LTO"),
     Tool("llvm-profdata", (f"{LLVM}/llvm-profdata", "--version"), f"llvm-{MAJOR}", "merges the profiles of PGO"),

@@ -114,7 +114,9 @@ def _embed(tree: Tree, flags: Callable[[Tree], tuple[Path, list[str]]], place: P
 
 def copied(tree: Tree, where: Path) -> Tree:
     """The whole tree at another place, its files by hard links."""
-    shutil.copytree(tree.root, where, symlinks=True, copy_function=os.link)
+    # An interpreter that runs meanwhile writes bytecode, each file under a temporary name first.
+    being_written = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(tree.root, where, symlinks=True, copy_function=os.link, ignore=being_written)
     return tree_at(where)
 
 
