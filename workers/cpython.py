@@ -77,6 +77,18 @@ _INTERPRETER_LINK = {
     "macos": "-Wl,-rpath,@executable_path/../lib",
 }
 
+# The files of the static libraries among the nodes, where those have to be named.
+_ARCHIVES = {
+    "bzip2": ("libbz2.a",),
+    "xz": ("liblzma.a",),
+    "libffi": ("libffi.a",),
+    "sqlite": ("libsqlite3.a",),
+    "expat": ("libexpat.a",),
+    "mpdecimal": ("libmpdec.a",),
+    "openssl": ("libssl.a", "libcrypto.a"),
+    "zstd": ("libzstd.a",),
+}
+
 # Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
