@@ -58,8 +58,8 @@ class Push:
 class WorkerSettings:
     """A worker that may connect. Without a password file one is made in `secrets/` of MINT_HOME.
 
-    targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated; asked
-    for by name only, and never with PGO, whose training needs the real one.
+    targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated. That
+    takes several times as long, so a push builds none of their cells but those that `[push] cells` names.
     """
 
     name: str
@@ -305,8 +305,8 @@ def local_worker(settings: Settings) -> WorkerSettings | None:
 
 
 def builds(worker: WorkerSettings, cell: Cell) -> bool:
-    """Whether a worker builds a cell: natively, or without PGO by cross-compiling."""
-    return cell.target.triple in worker.targets or (cell.target.triple in worker.cross and not cell.variant.pgo)
+    """Whether a worker builds a cell: natively, or by cross-compiling."""
+    return cell.target.triple in worker.targets or cell.target.triple in worker.cross
 
 
 def worked_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
@@ -322,13 +322,12 @@ def waiting_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
 
 
 def push_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
-    """What a push builds: the chosen cells that have a worker."""
+    """What a push builds: the named cells that have a worker, else those of the set that have a native one."""
     if settings.push.cells is not None:
-        chosen = [matrix.by_builder_name[name] for name in settings.push.cells]
-    else:
-        chosen = matrix.cells_of(settings.push.set)
-    worked = set(worked_cells(settings, matrix))
-    return [cell for cell in chosen if cell in worked]
+        worked = set(worked_cells(settings, matrix))
+        return [cell for name in settings.push.cells if (cell := matrix.by_builder_name[name]) in worked]
+    native = {triple for worker in workers_of(settings) for triple in worker.targets}
+    return [cell for cell in matrix.cells_of(settings.push.set) if cell.target.triple in native]
 
 
 def repository_url(settings: Settings, home: Home) -> str:

@@ -99,7 +99,8 @@ def of_prove(report: ProveReport) -> str:
         return f"{len(wrong)} of {len(report.checks)} checks failed: {', '.join(wrong)}"
     tampered = sum(check.kind == "tamper" for check in report.checks)
     provider = of_provider(report.provider_version, report.procedure, report.certificate)
-    return f"{len(report.checks)} checks held, {tampered} tamperings refused, provider {provider}"
+    emulated = f", emulated by {report.emulator}" if report.emulator else ""
+    return f"{len(report.checks)} checks held, {tampered} tamperings refused, provider {provider}{emulated}"
 
 
 def of_suite(report: SuiteReport) -> str:

@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from workers.model import DATA, Cell
+from workers.model import DATA, Cell, Version
 from workers.modules import load_modules, modules_of, setup_local
 from workers.nodes import NodeSpec, tool_environment
 from workers.sandbox import DEPS
 
 _CONFIGURE = "recipes/cpython-configure.sh"  # what the instrumented and the final build have in common
 _CHECK = "finish/check_modules.py"
-FINISH = (_CONFIGURE, _CHECK, "finish/relocate.py", "finish/run_tests.py")
+FINISH = (
+    _CONFIGURE, _CHECK, "finish/check_jit.py", "finish/relocate.py", "finish/run_tests.py", "finish/wheels.py",
+)  # fmt: skip
 
-# The nodes whose static libraries CPython links. macOS has some of them in its SDK.
-LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl")
-LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid")
+# Of a profile's environment: what emulated its training.
+EMULATOR = "EMULATOR"
+
+# The nodes whose libraries CPython links: static but Tcl and Tk. macOS has some of them in its SDK.
+LIBRARIES = ("bzip2", "xz", "libffi", "sqlite", "expat", "mpdecimal", "openssl", "tcl", "tk")
+# Of X11 it is the headers, which Tk's header names.
+LINUX_LIBRARIES = ("zlib", "ncurses", "libedit", "libuuid", "bdb", "xorgproto", "libx11")
+
+# _tkinter, shared, finds Tcl and Tk two folders up, in lib, wherever the tree is. RPATH, which unlike RUNPATH comes
+# before LD_LIBRARY_PATH. The quotes are for make's shell, the dollars for make.
+_TCLTK = {
+    "linux": "-ltk8.6 -ltcl8.6 -Wl,-rpath,'$$ORIGIN/../..' -Wl,--disable-new-dtags",
+    "macos": "-ltk8.6 -ltcl8.6 -Wl,-rpath,@loader_path/../..",
+}
 
 # What configure would otherwise ask pkg-config, or the building machine, about: variable prefix → libraries.
 # System libraries that a static one needs stand behind it.
@@ -35,6 +48,13 @@ _LINUX_PACKAGES = {
     "LIBUUID": "-luuid",
 }
 
+# macOS has these itself.
+_MACOS_PACKAGES = {
+    "CURSES": "-lncurses",
+    "PANEL": "-lpanel -lncurses",
+    "LIBEDIT": "-ledit",
+}
+
 # Answers that configure gets by asking the running kernel or network, which say nothing about where archives will run.
 _ANSWERS = (
     "ac_cv_file__dev_ptmx=yes",
@@ -46,17 +66,43 @@ _ANSWERS = (
     "ac_cv_prog_PYTHON_FOR_REGEN=python3",
 )
 
+# What would lie in the SDK or beside it and is not to be taken from there: Apple's libffi, anyone's libintl.
+_MACOS_ANSWERS = ("ac_cv_lib_ffi_ffi_call=no", "ac_cv_lib_intl_textdomain=no")
+
+# The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module that
+# was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH. As make
+# reads it.
+_INTERPRETER_LINK = {
+    "linux": "-no-pie -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--disable-new-dtags",
+    "macos": "-Wl,-rpath,@executable_path/../lib",
+}
+
+# The files of the static libraries among the nodes, where those have to be named.
+_ARCHIVES = {
+    "bzip2": ("libbz2.a",),
+    "xz": ("liblzma.a",),
+    "libffi": ("libffi.a",),
+    "sqlite": ("libsqlite3.a",),
+    "expat": ("libexpat.a",),
+    "mpdecimal": ("libmpdec.a",),
+    "openssl": ("libssl.a", "libcrypto.a"),
+    "zstd": ("libzstd.a",),
+}
+
 # Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
 
-def cpython_nodes(cell: Cell) -> list[NodeSpec]:
+def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
     """The nodes that make a cell's CPython out of the target's libraries, each after what it needs; the last is it.
 
     A build Python freezes modules for all variants: what CPython would link for that itself does not link when its test
     modules are built in, and with LTO would cost as much as the interpreter. 3.10 has no use for one.
     With PGO there are the instrumented build and the profile besides.
+
+    emulator: what runs the instrumented CPython where the machine does not itself, in words. Part of the profile's key,
+    and so of its CPython's: a profile that was trained otherwise does not go for one of the real processor.
     """
     helper = build_python(cell) if cell.version.number >= (3, 11) else None
     helpers = () if helper is None else (helper,)
@@ -65,11 +111,11 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         name=name,
         stage="cpython",
         recipe="cpython.sh",
-        sources=(cell.version.source,),
+        sources=(cell.version.source, *wheels(cell.version)),
         needs=(*_library_needs(cell), *(node.name for node in helpers)),
-        environment=build_environment(cell),
+        environment={**build_environment(cell), "WHEELS": " ".join(wheels(cell.version))},
         data=(*FINISH, *shipped_files()),
-        edits=cell.version.minor,
+        edits=cell.version.minor + ("t" if cell.variant.freethreaded else ""),
     )
     if not cell.variant.pgo:
         return [*helpers, final]
@@ -77,7 +123,8 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         final,
         name=f"{name}-instrument",
         recipe="cpython-instrument.sh",
-        environment={**final.environment, **instrument_environment(cell)},
+        sources=(cell.version.source,),
+        environment={**build_environment(cell), **instrument_environment(cell)},
         data=(_CONFIGURE, _CHECK),
     )
     profile = NodeSpec(
@@ -85,7 +132,11 @@ def cpython_nodes(cell: Cell) -> list[NodeSpec]:
         stage="cpython",
         recipe="cpython-profile.sh",
         needs=(instrumented.name,),
-        environment={**tool_environment(cell.target), "PYTHON_VERSION": cell.version.minor},
+        environment={
+            **tool_environment(cell.target),
+            "PYTHON_VERSION": cell.version.minor,
+            **({EMULATOR: emulator} if emulator else {}),
+        },
         data=training_files(),
     )
     optimised = replace(final, needs=(*final.needs, profile.name))
@@ -104,6 +155,11 @@ def build_python(cell: Cell) -> NodeSpec:
     )
 
 
+def wheels(version: Version) -> tuple[str, ...]:
+    """The sources that are installed into site-packages. From 3.12 on venvs have no setuptools any more."""
+    return ("pip",) if version.number >= (3, 12) else ("pip", "setuptools")
+
+
 def build_environment(cell: Cell) -> dict[str, str]:
     """What the recipes of the instrumented and the final build are told."""
     modules = modules_of(cell.version, cell.target, load_modules())
@@ -115,11 +171,13 @@ def build_environment(cell: Cell) -> dict[str, str]:
         "PYTHON_ABI": cell.abi_suffix,
         "MULTIARCH": cell.target.multiarch,
         "CONFIGURE": " ".join(configure_arguments(cell)),
+        "INTERPRETER_LINK": _INTERPRETER_LINK[cell.target.os],
         "SETUP_LOCAL": setup_local(cell.version, modules),
         "MODULES_BUILTIN": " ".join(modules.builtin),
         "MODULES_SHARED": " ".join(modules.shared),
         "LTO": "yes" if cell.variant.lto else "no",
         "PGO": "yes" if cell.variant.pgo else "no",
+        "JIT": "yes" if has_jit(cell) else "no",
     }
 
 
@@ -140,6 +198,15 @@ def instrument_environment(cell: Cell) -> dict[str, str]:
     return {"CONFIGURE": " ".join(arguments), "PROFILE_GENERATE": generate, "LTO": "no"}
 
 
+def has_jit(cell: Cell) -> bool:
+    """Whether the JIT is built in, off unless PYTHON_JIT=1 stands in the environment.
+
+    In what users run, as python-build-standalone has it. Without the GIL it never starts: 3.13 lets it be built for
+    nothing, 3.14 refuses to (python/cpython#133171).
+    """
+    return cell.variant.pgo and not cell.variant.freethreaded and cell.version.number >= (3, 13)
+
+
 def configure_arguments(cell: Cell) -> list[str]:
     """The arguments of CPython's configure. None holds a space."""
     version, variant, target = cell.version.number, cell.variant, cell.target
@@ -158,7 +225,12 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments += ["--with-readline=editline", *_BEYOND_THE_FLOOR]
+        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR]
+    else:
+        arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
+    if version <= (3, 10):
+        # Its configure would put libcrypt among what the interpreter links; _crypt's line in Setup.local names it.
+        arguments += ["ac_cv_search_crypt=no", "ac_cv_search_crypt_r=no", "ac_cv_func_crypt_r=yes"]
     if version >= (3, 12):
         arguments.append("MODULE_BUILDTYPE=static")
     if version >= (3, 13):
@@ -172,6 +244,8 @@ def configure_arguments(cell: Cell) -> list[str]:
         arguments.append("--disable-gil")
     if variant.debug:
         arguments.append("--with-pydebug")
+    if has_jit(cell):
+        arguments.append("--enable-experimental-jit=yes-off")
     if variant.pgo:
         arguments.append("--enable-optimizations")
     if variant.lto:
@@ -189,11 +263,14 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     target = cell.target
     include = f"{DEPS}/include"
     flags = [flag for flag in target.cflags if not (cell.variant.debug and "_FORTIFY_SOURCE" in flag)]
-    own = [] if cell.variant.debug else ["-fno-semantic-interposition"]
+    own = [] if cell.variant.debug or target.os == "macos" else ["-fno-semantic-interposition"]
+    if target.os == "macos":
+        # A function that not every macOS from the floor on has, called without asking first, ends the build.
+        own.append("-Werror=unguarded-availability-new")
     if not cell.variant.lto and not cell.variant.debug:
         # Lines for backtraces and no more: a third of the bytes. What users run keeps configure's own -g, for gdb.
         own.append("-g1")
-    link = ["-Wl,--exclude-libs,ALL"] if target.os == "linux" else []
+    link = ["-Wl,--exclude-libs,ALL"] if target.os == "linux" else _macos_link(cell)
     if cell.variant.lto:
         # LTO generates code when it links, at the level that the link is told: lld's own is 2, whatever each file said.
         link.append("-O3")
@@ -206,6 +283,15 @@ def compiler_flags(cell: Cell) -> dict[str, str]:
     }
 
 
+def _macos_link(cell: Cell) -> list[str]:
+    """What --exclude-libs is elsewhere: nothing of a static library is exported. And room in the header for a longer
+    library path (bytes, hexadecimal), which users change with install_name_tool.
+    """
+    nodes = [name for name in _library_needs(cell) if name != "sysroot"]
+    archives = [f"{DEPS}/lib/{archive}" for name in nodes for archive in _ARCHIVES.get(name, ())]
+    return ["-Wl,-headerpad,40", *(f"-Wl,-load_hidden,{archive}" for archive in archives)]
+
+
 def package_variables(cell: Cell) -> Mapping[str, str]:
     """`<PREFIX>_CFLAGS` and `<PREFIX>_LIBS` for each library, which keep configure from asking pkg-config."""
     include = f"-I{DEPS}/include"
@@ -215,9 +301,11 @@ def package_variables(cell: Cell) -> Mapping[str, str]:
         "LIBUUID": f"{include} {include}/uuid",
         "LIBMPDEC": f"{include} -DCONFIG_64=1",
     }
-    packages = dict(_PACKAGES)
+    packages = {**_PACKAGES, "TCLTK": _TCLTK[cell.target.os]}
     if cell.target.os == "linux":
         packages |= _LINUX_PACKAGES
+    else:
+        packages |= _MACOS_PACKAGES
     if cell.version.number >= (3, 14):
         packages["LIBZSTD"] = "-lzstd -lpthread"
     variables = {}
@@ -243,4 +331,5 @@ def _library_needs(cell: Cell) -> tuple[str, ...]:
         *(("sysroot", *LINUX_LIBRARIES) if linux else ()),
         *LIBRARIES,
         *(("zstd",) if cell.version.number >= (3, 14) else ()),
+        *(("libcrypt",) if linux and cell.version.number <= (3, 12) else ()),
     )

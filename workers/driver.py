@@ -71,7 +71,8 @@ def build_nodes(shop: Workshop, names: list[str]) -> list[BuiltNode]:
             unbuilt = {*waiting, *running.values()}
             ready = [name for name in waiting if not unbuilt.intersection(by_name[name].needs)]
             if failure is None:
-                for name in ready[: shop.jobserver.jobs - len(running)]:
+                side_by_side = shop.jobserver.jobs if sandbox.SIDE_BY_SIDE else 1
+                for name in ready[: side_by_side - len(running)]:
                     waiting.remove(name)
                     clock.started(name)
                     running[pool.submit(_build_once, shop, by_name[name])] = name

@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 2, 4, 4096, 16384
-SYS_MOUNT_SETATTR = 442  # the same number on every architecture; Linux 5.12
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
+# The same numbers on every architecture; Linux 5.2 and 5.12.
+SYS_OPEN_TREE, SYS_MOUNT_SETATTR = 428, 442
+AT_FDCWD, AT_EMPTY_PATH, AT_RECURSIVE = -100, 0x1000, 0x8000
+OPEN_TREE_CLONE = 1
 MOUNT_ATTR_RDONLY = 1
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 CLONE_NEWUSER = 0x10000000
@@ -46,12 +48,26 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount on {target}")
 
 
-def _read_only(path: str, on: bool, *, recursive: bool = False) -> None:
-    """Sets or clears read-only on the mount at `path`, leaving the flags that a user namespace may not touch."""
+def _read_only(path: str, on: bool, *, recursive: bool = False, directory: int = AT_FDCWD) -> None:
+    """Sets or clears read-only on the mount at `path`, leaving the flags that a user namespace may not touch.
+
+    directory: a mount's own descriptor, with an empty path.
+    """
     attributes = struct.pack("=QQQQ", MOUNT_ATTR_RDONLY if on else 0, 0 if on else MOUNT_ATTR_RDONLY, 0, 0)
-    flags = AT_RECURSIVE if recursive else 0
-    result = _libc.syscall(SYS_MOUNT_SETATTR, AT_FDCWD, os.fsencode(path), flags, attributes, len(attributes))
-    _check(result, f"mount_setattr on {path}")
+    flags = (AT_RECURSIVE if recursive else 0) | (0 if path else AT_EMPTY_PATH)
+    result = _libc.syscall(SYS_MOUNT_SETATTR, directory, os.fsencode(path), flags, attributes, len(attributes))
+    _check(result, f"mount_setattr on {path or 'a mount that was copied'}")
+
+
+def _writable_proc() -> int:
+    """A descriptor of /proc that can be written through, whatever the one is that the sandbox's processes see.
+
+    In a container that is the container's, made read-only like all else. A copy of the mount lies in no tree of files.
+    """
+    copied: int = _libc.syscall(SYS_OPEN_TREE, AT_FDCWD, b"/proc", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE)
+    _check(min(copied, 0), "open_tree on /proc")
+    _read_only("", False, directory=copied)
+    return copied
 
 
 def _raise_loopback() -> None:
@@ -104,10 +120,14 @@ def _become_ordinary() -> None:
     CPython's tests are made for such a user: as root some are skipped, and where 0 is the only id every `chown` fails.
     """
     user, group = os.geteuid(), os.getegid()
+    proc = _writable_proc()
     _check(_libc.unshare(CLONE_NEWUSER), "unshare")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{ORDINARY} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{ORDINARY} {group} 1")
+    maps = {"setgroups": "deny", "uid_map": f"{ORDINARY} {user} 1", "gid_map": f"{ORDINARY} {group} 1"}
+    for name, text in maps.items():
+        descriptor = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        os.write(descriptor, text.encode())
+        os.close(descriptor)
+    os.close(proc)
     os.setresgid(ORDINARY, ORDINARY, ORDINARY)
     os.setresuid(ORDINARY, ORDINARY, ORDINARY)
 

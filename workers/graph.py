@@ -66,6 +66,14 @@ def library_nodes(target: Target, provider: dict[str, str], path: Path = DATA / 
         for name, row in here.items()
     ]
     if provider.get("PROCEDURE") == "policy":
+        if target.os != "linux":
+            raise Failure(
+                "plan",
+                f"the FIPS provider of {target.triple} can't be built by its Security Policy",
+                wanted="the documented environment, Debian 11",
+                found=target.os,
+                todo="Take the procedure `toolchain` for this target.",
+            )
         return [_by_policy(node) if node.name == PROVIDER else node for node in nodes]
     return nodes
 
@@ -85,6 +93,6 @@ def _by_policy(node: NodeSpec) -> NodeSpec:
     return replace(node, recipe="fips-provider-policy.sh", needs=(), environment=environment)
 
 
-def nodes_of(cell: Cell, provider: dict[str, str]) -> list[NodeSpec]:
+def nodes_of(cell: Cell, provider: dict[str, str], emulator: str = "") -> list[NodeSpec]:
     """All nodes of a cell; the last is the CPython that the archive is made of."""
-    return [*library_nodes(cell.target, provider), *cpython_nodes(cell)]
+    return [*library_nodes(cell.target, provider), *cpython_nodes(cell, emulator)]

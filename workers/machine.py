@@ -19,6 +19,10 @@ _CROSS_LIBC = {"aarch64": "libc6-arm64-cross", "x86_64": "libc6-amd64-cross"}
 _LIBC_PLACES = ("/usr/{arch}-linux-gnu/lib/libc.so.6", "/usr/lib/{arch}-linux-gnu/libc.so.6")
 # e_machine of ELF files.
 _MACHINES = {62: "x86_64", 183: "aarch64"}
+_MACOS_ELSEWHERE = (
+    "To look at its plan, or to build its libraries, OpenSSL and FIPS provider here, set PYMINT_MACOS_SDK to a\n"
+    "macOS SDK's directory. CPython itself is made by its own interpreter."
+)
 _PREFIX = "/etc/qemu-binfmt/{arch}"
 
 
@@ -31,6 +35,11 @@ def native_target(system: str = platform.system(), machine: str = platform.machi
     }.get((system, machine))
 
 
+def runs_macos(system: str = platform.system()) -> bool:
+    """Whether this machine runs macOS programs."""
+    return system == "Darwin"
+
+
 def is_foreign(target: Target) -> bool:
     """Whether a target's programs are not this machine's own."""
     return target.triple != native_target()
@@ -38,9 +47,18 @@ def is_foreign(target: Target) -> bool:
 
 def machine_of(program: Path) -> str | None:
     """The processor that an ELF program is for, by the name that targets give it; None for anything else."""
-    with program.open("rb") as stream:
-        head = stream.read(20)
+    try:
+        with program.open("rb") as stream:
+            head = stream.read(20)
+    except OSError:
+        return None
     return _MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
+
+
+def is_emulated(program: Path) -> bool:
+    """Whether something else than this machine's processor runs a program: an ELF file for another one."""
+    machine = machine_of(program)
+    return machine is not None and machine != platform.machine()
 
 
 def emulation_of(target: Target) -> str:
@@ -58,7 +76,8 @@ def emulation_of(target: Target) -> str:
             f"nothing emulates {target.triple} here",
             wanted=wanted,
             found=f"{platform.system()} on {platform.machine()}",
-            todo="Give this target a worker of its own system.",
+            todo="Give this target a worker of its own system."
+            + ("\n" + _MACOS_ELSEWHERE if target.os == "macos" else ""),
         )
     places = [Path(place.format(arch=target.arch)) for place in _LIBC_PLACES]
     libraries = [place for place in places if place.is_file()]
@@ -84,13 +103,29 @@ def _emulator(arch: str) -> str:
     return f"an emulator of {arch}"
 
 
+def emulation_packages(arch: str) -> list[str]:
+    """What Debian and Ubuntu call the emulator, what has the kernel start it, and the processor's C library."""
+    return [*EMULATION_PACKAGES, *filter(None, [_CROSS_LIBC.get(arch)])]
+
+
+def emulation_link(arch: str) -> tuple[Path, Path]:
+    """Where Debian's emulator looks for the processor's own files, and the directory that has to be found there."""
+    return Path(_PREFIX.format(arch=arch)), Path(f"/usr/{arch}-linux-gnu")
+
+
+def file_of(arch: str | None, path: Path) -> Path | None:
+    """A file of the system that a processor's programs see: this machine's, or the emulator's. None: there is none."""
+    link, _ = emulation_link(arch or "")
+    candidates = [link / path.relative_to("/"), path] if arch not in (None, platform.machine()) else [path]
+    return next((found for found in candidates if found.exists()), None)
+
+
 def emulation_commands(arch: str) -> str:
     """How root gets the emulation on Debian and Ubuntu."""
-    packages = [*EMULATION_PACKAGES, *filter(None, [_CROSS_LIBC.get(arch)])]
-    prefix = _PREFIX.format(arch=arch)
+    link, libraries = emulation_link(arch)
     return (
-        f"apt-get install --no-install-recommends {' '.join(packages)} && "
-        f"mkdir -p {Path(prefix).parent} && ln -sfn /usr/{arch}-linux-gnu {prefix}"
+        f"apt-get install -y --no-install-recommends {' '.join(emulation_packages(arch))} && "
+        f"mkdir -p {link.parent} && ln -sfn {libraries} {link}"
     )
 
 

@@ -54,11 +54,6 @@ class Target:
     glibc: str | None = None
     deployment_target: str | None = None
 
-    @property
-    def derived(self) -> tuple[Flavour, ...]:
-        """The flavours that are made from its `full` archive. No debug symbols on macOS: see docs/archives.md."""
-        return DERIVED if self.os == "linux" else tuple(f for f in DERIVED if f != "debug_symbols")
-
 
 @dataclass(frozen=True)
 class Version:

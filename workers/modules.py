@@ -29,9 +29,22 @@ class Module:
         since, until = _number(self.since or version.minor), _number(self.until or version.minor)
         return since <= version.number <= until
 
-    def setup_for(self, version: Version) -> str | None:
+    def setup_for(self, version: Version, target: Target) -> str | None:
         """What follows the module's name in Modules/Setup.local."""
-        return self.setup.get(version.minor) if isinstance(self.setup, dict) else self.setup
+        if not isinstance(self.setup, dict):
+            return self.setup
+        return self.setup.get(version.minor, self.setup.get(target.os))
+
+
+# What stands otherwise in Setup.local for macOS, which has ncurses under its narrow name (with wide characters), UUIDs
+# and shared memory in libSystem. libffi's closures are allocated by a file of their own, as CPython's setup.py has it.
+_ON_MACOS = {
+    "-lncursesw": "-lncurses",
+    "-lpanelw": "-lpanel",
+    "-luuid": "",
+    "-lrt": "",
+    "_ctypes/cfield.c": "_ctypes/cfield.c _ctypes/malloc_closure.c -DUSING_MALLOC_CLOSURE_DOT_C -DMACOSX",
+}
 
 
 def _number(minor: str) -> tuple[int, int]:
@@ -67,13 +80,20 @@ def modules_of(version: Version, target: Target, modules: Mapping[str, Module]) 
         if module.off is None and module.os not in (None, target.os)
     }
     wanted = {name: module for name, module in here.items() if name not in off}
-    lines = {name: module.setup_for(version) for name, module in wanted.items()}
+    lines = {name: module.setup_for(version, target) for name, module in wanted.items()}
     return Modules(
         builtin=tuple(name for name, module in wanted.items() if not module.shared),
         shared=tuple(name for name, module in wanted.items() if module.shared),
         off=dict(sorted(off.items())),
-        lines={name: f"{name} {line}" for name, line in lines.items() if line is not None},
+        lines={name: f"{name} {_here(line, target)}" for name, line in lines.items() if line is not None},
     )
+
+
+def _here(line: str, target: Target) -> str:
+    """A line of Setup.local as this target has it."""
+    if target.os != "macos":
+        return line
+    return " ".join(word for word in (_ON_MACOS.get(word, word) for word in line.split()) if word)
 
 
 def setup_local(version: Version, modules: Modules) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from workers.machine import native_target, runs_macos
 from workers.model import Target
 from workers.reports.build import Stage
+from workers.sandbox import TOOLCHAIN
 
 PROVIDER = "fips-provider"
 TESTS = "openssl-tests"
@@ -55,7 +57,33 @@ def tool_environment(target: Target) -> dict[str, str]:
         "STRIP": "llvm-strip",
         "OBJCOPY": "llvm-objcopy",
         "READELF": "llvm-readelf",
-        "BUILD_TRIPLE": target.triple,
+        "BUILD_TRIPLE": build_triple(target),
         "OPENSSL_TARGET": target.openssl,
         **({"GLIBC": target.glibc} if target.glibc else {}),
+        **(_macos_environment(target) if target.os == "macos" else {}),
+    }
+
+
+def build_triple(target: Target) -> str:
+    """What a library's configure is told that it runs on: the target itself, since the target's programs run here.
+
+    Those for macOS run on macOS alone: elsewhere configure must not try them.
+    """
+    if target.os == "macos" and not runs_macos():
+        return native_target() or "x86_64-unknown-linux-gnu"
+    return target.triple
+
+
+def _macos_environment(target: Target) -> dict[str, str]:
+    return {
+        "OBJDUMP": "llvm-objdump",
+        # What these two do for ELF has no like in Mach-O: what comes from a static library is hidden by CPython's link
+        # (-load_hidden, workers/cpython.py).
+        "READELF": "true",
+        "OBJCOPY": "true",
+        # CPython's sysconfig says it on, and from there wheels get their names.
+        "MACOSX_DEPLOYMENT_TARGET": target.deployment_target or "",
+        "SDKROOT": f"{TOOLCHAIN}/sdk",
+        # No time of an object file in what is linked from it, nor in a static library.
+        "ZERO_AR_DATE": "1",
     }

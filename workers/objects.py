@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 import zipfile
@@ -13,6 +14,7 @@ import zstandard
 
 from workers.errors import Failure
 from workers.tarball import Entry, write_to
+from workers.validate.ar import AR_MAGIC, members
 
 # Objects are read far more often than written: level 3 packs at the disk's speed. One fixed setting everywhere keeps
 # the bytes the same on every machine.
@@ -69,7 +71,8 @@ def extract(packed: Path, into: Path, *, licences: bool = True) -> None:
 def unpack_source(archive: Path, name: str, into: Path) -> None:
     """Unpacks a source so that `into` is its top directory: `source/configure`, not `source/zlib-1.3.2/configure`.
 
-    Takes tar in any compression of the standard library's, and wheels. Raises Failure for anything else.
+    Takes tar in any compression of the standard library's, wheels, and of Debian's packages their files. Raises Failure
+    for anything else.
     """
     staging = into.with_name(f".{into.name}.unpacking")
     staging.mkdir(parents=True)
@@ -82,10 +85,10 @@ def unpack_source(archive: Path, name: str, into: Path) -> None:
                     if mode and target.is_file():
                         target.chmod(mode & 0o777 | 0o600)
         else:
-            with tarfile.open(archive) as tar:
+            with _opened(archive) as tar:
                 for member in tar:
                     _extract_member(tar, member, staging)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
         raise Failure(
             "sources",
             f"{name} can't be unpacked",
@@ -100,9 +103,20 @@ def unpack_source(archive: Path, name: str, into: Path) -> None:
         staging.rename(into)
 
 
+def _opened(archive: Path) -> tarfile.TarFile:
+    """The tar, or of a Debian package the one of its files. Raises ValueError for a package that is not whole."""
+    with archive.open("rb") as stream:
+        if stream.read(len(AR_MAGIC)) != AR_MAGIC:
+            return tarfile.open(archive)
+    found = [content for name, content in members(archive.read_bytes()) if name.startswith("data.tar")]
+    if len(found) != 1:
+        raise ValueError("a Debian package without its files")
+    return tarfile.open(fileobj=io.BytesIO(found[0]))
+
+
 def newest_mtime(archive: Path) -> int:
     """The newest modification time in a source, seconds since 1970: the SOURCE_DATE_EPOCH of what is made from it."""
     if zipfile.is_zipfile(archive):
         return 315532800  # 1980-01-01, the oldest time that a zip can hold; wheels carry no true ones
-    with tarfile.open(archive) as tar:
+    with _opened(archive) as tar:
         return max(int(member.mtime) for member in tar)

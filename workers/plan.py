@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workers.errors import Failure
-from workers.model import Cell, Flavour
+from workers.model import DERIVED, Cell, Flavour
 from workers.nodes import PROOF_NODES, NodeSpec
 from workers.reports.build import ChosenPin, PlannedFlavour, PlannedNode, ProviderFacts
 
@@ -160,7 +160,7 @@ def plan_flavours(
 ) -> list[PlannedFlavour]:
     """The archives that are made from the full one, with their keys: what it is made of is all that they are."""
     planned = []
-    for flavour in cell.target.derived:
+    for flavour in DERIVED:
         key = key_of({"from": archive_key, "flavour": flavour})
         planned.append(PlannedFlavour(flavour, archive_name(cell, release, epoch, flavour), key, is_stored(key)))
     return planned

@@ -6,6 +6,8 @@ read-only to it; /tmp is a directory of its own.
 
 Two ways in which a build can end early take the sandbox with them: the kernel kills every process of the namespace when
 its first one ends, and that one ends when `unshare` is killed or when the program that started it is gone.
+
+macOS has no namespaces: `workers.macos_sandbox` does there what can be done.
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from workers import macos_sandbox
 from workers.errors import Failure
 
-ROOT = "/mnt/pymint"
+_ON_MACOS = sys.platform == "darwin"
+ROOT = "/opt/pymint" if _ON_MACOS else "/mnt/pymint"
+# Whether recipes have the same paths at the same time, each its own.
+SIDE_BY_SIDE = not _ON_MACOS
 BUILD = f"{ROOT}/build"
 SOURCE = f"{BUILD}/source"
 DEPS = f"{ROOT}/deps"
@@ -88,6 +94,29 @@ def run_in_sandbox(
     if directory is None:
         directory = SOURCE if (build / "source").is_dir() else BUILD
     places = ((build, BUILD, True), (deps, DEPS, False), (out, OUT, True), (toolchain, TOOLCHAIN, False))
+    if _ON_MACOS:
+        if system is not None:
+            raise Failure(
+                "sandbox",
+                "another system's files can't be a recipe's world on macOS",
+                found=str(system),
+                todo="The FIPS provider by its Security Policy is built on Linux: take the procedure `toolchain` here.",
+            )
+        with ExitStack() as stack:
+            stream = stack.enter_context(log.open("ab")) if isinstance(log, Path) else log
+            outcome = macos_sandbox.run(
+                command,
+                [
+                    *(macos_sandbox.Place(source, Path(seen), writable) for source, seen, writable in places),
+                    macos_sandbox.Place(data, Path(DATA), kept=True),
+                ],
+                root=Path(ROOT),
+                directory=directory,
+                environment={**environment, "TMPDIR": f"{BUILD}/tmp", "PWD": directory},
+                stream=stream,
+                pass_fds=pass_fds,
+            )
+        return Ended(outcome.exit_code, outcome.wall_s, outcome.cpu_s, outcome.max_rss_kib)
     binds = [*places, (data, DATA, False), (temporary, "/tmp", True)]
     if system is not None:
         local = build / "usr-local"
@@ -164,6 +193,8 @@ def _run(flags: Sequence[str], inside: _Inside, stream: BinaryIO, pass_fds: Sequ
 
 def sandbox_problem() -> tuple[str, str] | None:
     """None where sandboxes work; else what was found and what to do about it, both for people. Tried once a process."""
+    if _ON_MACOS:
+        return macos_sandbox.problem(Path(ROOT))
     return None if _way()[0] is not None else (_way()[1], _remedy(_way()[1]))
 
 

@@ -24,6 +24,7 @@ import zstandard
 from workers.errors import Failure
 
 _CHUNK = 1 << 20
+_END = bytes(2 * tarfile.BLOCKSIZE)  # POSIX.1-2017, pax: "two 512-octet blocks filled with zeros"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP_MAGIC = b"\x1f\x8b"
 # An archive has most of the interpreter twice, tens of megabytes apart; a window of 128 MiB and long-distance matching
@@ -98,6 +99,7 @@ class Hashing:
         self._stream = stream
         self.hash = hashlib.sha256()
         self.size = 0
+        self.end = b""
 
     def write(self, data: bytes) -> int:
         self.hash.update(data)
@@ -109,6 +111,7 @@ class Hashing:
         data = self._stream.read(count)
         self.hash.update(data)
         self.size += len(data)
+        self.end = (self.end + data)[-len(_END) :]
         return data
 
 
@@ -196,9 +199,12 @@ class Reading:
                 yield _member(info), None if content is None else content.read()
 
     def finish(self) -> None:
+        """Raises Failure when the tar is cut off, between two members too, which tarfile takes for its end."""
         with _plainly(self.name):
             while self._hashing.read(_CHUNK):
                 pass
+            if self._hashing.end != _END:
+                raise tarfile.ReadError("its last bytes are not the two empty blocks that end a tar")
 
     @property
     def sha256(self) -> str:

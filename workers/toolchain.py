@@ -12,13 +12,15 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers import apple
 from workers.compiler_rt import fetched_runtime, runtime_names
 from workers.errors import Failure
+from workers.machine import runs_macos
 from workers.model import Target
 from workers.sandbox import DEPS, TOOLCHAIN
 
@@ -57,6 +59,9 @@ _LINKS: dict[str, tuple[str, ...]] = {
     "llvm-size": ("size",),
     "ld.lld": ("ld",),
 }
+_FOR_ELF = ("ld.lld", "llvm-readelf")
+# As a Mac's LLVM has them.
+_LIBRARIES = ("libLLVM*.dylib", "libclang-cpp*.dylib", "liblld*.dylib")
 _COMPILERS: dict[str, tuple[str, ...]] = {"clang": ("cc",), "clang++": ("c++",)}
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _COVERED = ("/mnt", "/tmp")  # in a sandbox these show something else
@@ -72,12 +77,16 @@ class Toolchain:
     """An LLVM on this machine. identity: what of it can change an object's bytes, by name: versions, sha256 digests.
 
     headers, runtime: clang's own headers, and compiler-rt's files for another processor, where those lie elsewhere.
+    sdk: Apple's, for macOS targets. others: programs that are not LLVM's own or lie elsewhere, by the name that recipes
+    call them by.
     """
 
     prefix: Path
     identity: Mapping[str, str]
     headers: Path | None = None
     runtime: Mapping[str, Path] = field(default_factory=dict)
+    sdk: Path | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def bin(self) -> Path:
@@ -99,7 +108,64 @@ def find_toolchain(
 
     Raises Failure when it, one of its parts, or one of the other programs is missing, or when it is another release.
     """
-    prefix = Path(environment.get("PYMINT_LLVM") or SYSTEM_LLVM).resolve()
+    if target is not None and target.os == "macos":
+        return _for_macos(environment, target)
+    prefix, clang, version = _compiler(environment, ("clang", "clang++", *_LINKS))
+    resources = Path(_answer(clang, "-print-resource-dir"))
+    arch = target.arch if target is not None else platform.machine()
+    runtime, elsewhere = _runtime(resources / "lib" / "linux", arch, state)
+    parts = {**_parts(prefix), **runtime}
+    texts = [_config("TARGET", "GLIBC"), _wrapper(Path("LLVM")), *([_ELSEWHERE] if elsewhere else [])]
+    identity = {"version": version, "wrappers": _digest_of_texts(texts), **_digests(parts)}
+    return Toolchain(prefix, dict(sorted(identity.items())), resources / "include", runtime if elsewhere else {})
+
+
+def _for_macos(environment: Mapping[str, str], target: Target) -> Toolchain:
+    """The same LLVM with Apple's SDK. compiler-rt for macOS comes with an LLVM that was made for macOS only."""
+    prefix, clang, version = _compiler(environment, ("clang", "clang++", *_macos_links()))
+    linker = apple.find_linker(prefix)
+    linked = _answer(linker, "--version")
+    if f"LLD {MAJOR}." not in linked:
+        raise Failure(
+            "toolchain", "the linker is another release", wanted=f"LLD {MAJOR}", found=linked, todo=_install()
+        )
+    sdk = apple.find_sdk(environment)
+    parts = {**_parts(prefix, linker), "dsymutil": prefix / "bin" / "dsymutil"}
+    others = {apple.LINKER: linker}
+    if runs_macos():
+        others |= apple.find_gnu_programs()
+        place = Path(_answer(clang, "-print-resource-dir")) / "lib" / "darwin"
+        for name in apple.RUNTIME:
+            if not (place / name).is_file():
+                raise _missing(name, f"compiler-rt's {name} in {place}")
+            parts[name] = place / name
+    texts = [apple.compiler_config(target), _wrapper(Path("LLVM"))]
+    identity = {
+        "version": version,
+        "wrappers": _digest_of_texts(texts),
+        **sdk.identity(target),
+        **_digests(parts),
+    }
+    return Toolchain(prefix, dict(sorted(identity.items())), sdk=sdk.path, others=others)
+
+
+def _macos_links() -> dict[str, tuple[str, ...]]:
+    """Without the linker for ELF, and without readelf, which a recipe could take for an answer about Mach-O."""
+    return {**{name: others for name, others in _LINKS.items() if name not in _FOR_ELF}, **apple.LINKS}
+
+
+def llvm_prefix(environment: Mapping[str, str] = os.environ) -> Path:
+    """The LLVM that `PYMINT_LLVM` names, else the distribution's or, on a Mac, Homebrew's."""
+    if named := environment.get("PYMINT_LLVM"):
+        return Path(named).resolve()
+    if runs_macos():
+        return next((place for place in apple.LLVM_PLACES if place.exists()), apple.LLVM_PLACES[0]).resolve()
+    return SYSTEM_LLVM.resolve()
+
+
+def _compiler(environment: Mapping[str, str], tools: Iterable[str]) -> tuple[Path, Path, str]:
+    """The LLVM's prefix, its clang and what that says of itself, once all of `tools` and the host's own are seen."""
+    prefix = llvm_prefix(environment)
     wanted = f"LLVM {MAJOR} in {prefix}"
     if any(prefix.is_relative_to(directory) for directory in _COVERED):
         raise Failure(
@@ -109,7 +175,7 @@ def find_toolchain(
             todo="Recipes see something else there. Put it elsewhere and set PYMINT_LLVM to it.",
         )
     clang = prefix / "bin" / "clang"
-    for tool in ("clang", "clang++", *_LINKS):
+    for tool in tools:
         if not (prefix / "bin" / tool).exists():
             raise _missing(tool, wanted)
     version = subprocess.run([clang, "--version"], capture_output=True, text=True, check=False).stdout.split("\n")[0]
@@ -119,23 +185,23 @@ def find_toolchain(
             "toolchain", "clang is another release", wanted=wanted, found=version or "no answer", todo=_install()
         )
     for tool, package in HOST_TOOLS.items():
-        if shutil.which(tool, path=_SYSTEM_PATH) is None:
+        if shutil.which(tool, path=_SYSTEM_PATH) is None and not runs_macos():
             raise _missing(tool, f"{tool} (Debian's package {package})")
-    resources = Path(_answer(clang, "-print-resource-dir"))
-    arch = target.arch if target is not None else platform.machine()
-    runtime, elsewhere = _runtime(resources / "lib" / "linux", arch, state)
-    parts = {**_parts(prefix), **runtime}
+    return prefix, clang, version
+
+
+def _digests(parts: Mapping[str, Path]) -> dict[str, str]:
     with ThreadPoolExecutor() as pool:
-        digests = dict(zip(parts, pool.map(_digest, parts.values()), strict=True))
-    texts = [_config("TARGET", "GLIBC"), _wrapper(Path("LLVM")), *([_ELSEWHERE] if elsewhere else [])]
-    wrappers = hashlib.sha256("\n".join(texts).encode()).hexdigest()
-    identity = {"version": version, "wrappers": wrappers, **digests}
-    return Toolchain(prefix, dict(sorted(identity.items())), resources / "include", runtime if elsewhere else {})
+        return dict(zip(parts, pool.map(_digest, parts.values()), strict=True))
+
+
+def _digest_of_texts(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def find_tool(name: str, environment: Mapping[str, str] = os.environ) -> Path:
     """A program of the same LLVM, to be run outside of the sandbox. Raises Failure when it is not there."""
-    prefix = Path(environment.get("PYMINT_LLVM") or SYSTEM_LLVM).resolve()
+    prefix = llvm_prefix(environment)
     path = prefix / "bin" / name
     if not path.exists():
         raise _missing(name, f"{name} of LLVM {MAJOR} in {prefix}")
@@ -145,31 +211,36 @@ def find_tool(name: str, environment: Mapping[str, str] = os.environ) -> Path:
 def prepare(directory: Path, target: Target, toolchain: Toolchain) -> None:
     """Writes what recipes see as /mnt/pymint/toolchain: wrapped compilers, binary tools under LLVM's and usual names.
 
-    Raises Failure for a target that is not built on Linux.
+    Raises Failure for a target of another kind than the toolchain was found for.
     """
-    if target.os != "linux" or target.glibc is None:
+    if (target.os == "macos") != (toolchain.sdk is not None):
         raise Failure(
             "toolchain",
-            f"{target.triple} can't be built here",
-            wanted="a Linux target",
-            found=target.os,
-            todo="Give this target a worker of its own system.",
+            f"this toolchain is not for {target.triple}",
+            wanted="one that was found for that target",
+            found="one with a macOS SDK" if toolchain.sdk is not None else "one without a macOS SDK",
+            todo="This is a mistake in pymint.",
         )
     programs = directory / "bin"
     programs.mkdir(parents=True, exist_ok=True)
-    (directory / "target.cfg").write_text(
-        _config(target.triple, target.glibc) + (_ELSEWHERE if toolchain.runtime else "")
-    )
+    links = _LINKS
+    if toolchain.sdk is not None:
+        config, links = apple.compiler_config(target), _macos_links()
+        (directory / "sdk").unlink(missing_ok=True)
+        (directory / "sdk").symlink_to(toolchain.sdk)
+    else:
+        config = _config(target.triple, target.glibc or "") + (_ELSEWHERE if toolchain.runtime else "")
+    (directory / "target.cfg").write_text(config)
     if toolchain.runtime and toolchain.headers is not None:
         _lay_out(directory / _RESOURCES, toolchain.headers, toolchain.runtime)
     for name, others in _COMPILERS.items():
         for program in (name, *others):
             (programs / program).write_text(_wrapper(toolchain.bin / name))
             (programs / program).chmod(0o755)
-    for name, others in _LINKS.items():
-        for program in (name, *others):
-            (programs / program).unlink(missing_ok=True)
-            (programs / program).symlink_to(toolchain.bin / name)
+    places = {program: toolchain.bin / name for name, others in links.items() for program in (name, *others)}
+    for program, place in {**places, **toolchain.others}.items():
+        (programs / program).unlink(missing_ok=True)
+        (programs / program).symlink_to(place)
 
 
 def _config(triple: str, glibc: str) -> str:
@@ -195,9 +266,16 @@ def _wrapper(compiler: Path) -> str:
     return f'#!/bin/sh\nexec {compiler} --config={TOOLCHAIN}/target.cfg "$@"\n'
 
 
-def _parts(prefix: Path) -> dict[str, Path]:
+def _parts(prefix: Path, linker: Path | None = None) -> dict[str, Path]:
     """The programs whose code decides about bytes, and the shared libraries that hold most of it."""
     programs = {name: prefix / "bin" / name for name in ("clang", "ld.lld", "llvm-ar", "llvm-objcopy", "llvm-profdata")}
+    if linker is not None:
+        del programs["ld.lld"]
+        programs[linker.name] = linker
+    if runs_macos():
+        folders = {(program.resolve().parent.parent / "lib") for program in programs.values()}
+        found = (path for folder in sorted(folders) for name in _LIBRARIES for path in sorted(folder.glob(name)))
+        return {**programs, **{path.name: path for path in found if not path.is_symlink()}}
     listed = "".join(
         subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout for path in programs.values()
     )
@@ -248,6 +326,8 @@ def _missing(tool: str, wanted: str) -> Failure:
 
 
 def _install() -> str:
+    if runs_macos():
+        return f"{apple.install_command()}\nAn LLVM in another place: set PYMINT_LLVM to the directory above its bin."
     return (
         f"On Debian and Ubuntu, as root: apt-get install {' '.join(DEBIAN_PACKAGES)}\n"
         "An LLVM in another place: set PYMINT_LLVM to the directory above its bin."

@@ -59,8 +59,14 @@ build_time_vars = {
 
 
 def without_build(text: str, build: str) -> str:
-    """`text` without the build's directories (`build` is above them all) and with the usual names of tools."""
-    text = re.sub(rf" ?'--with-openssl={re.escape(build)}/deps'", "", text)
+    """`text` without the build's directories (`build` is above them all) and with the usual names of tools.
+
+    configure's arguments are left without those that name them, and without its prefix: uv takes the relocation out of
+    `_sysconfigdata_*.py`, and would leave `/install` in CONFIG_ARGS.
+    """
+    text = re.sub(rf" ?'(?:--with-openssl|PKG_CONFIG_PATH|PKG_CONFIG_LIBDIR)={re.escape(build)}/[^']*'", "", text)
+    text = re.sub(rf" ?'--prefix={PREFIX}'", "", text)
+    text = re.sub(rf" ?-Wl,-load_hidden,{re.escape(build)}/deps/[\w./-]*", "", text)
     text = re.sub(rf" ?-(?:I|L|isystem ?){re.escape(build)}/deps(?:/[\w./-]*)?", "", text)
     text = re.sub(rf"{re.escape(build)}/toolchain/bin/", "", text)
     text = re.sub(rf"{re.escape(build)}/build/source(?![\w-])", ".", text)

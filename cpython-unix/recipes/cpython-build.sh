@@ -10,11 +10,13 @@ esac
 CFLAGS=-O1 ./configure --build="$BUILD_TRIPLE" --prefix="$PREFIX/build-python" \
   --without-ensurepip --without-doc-strings ac_cv_prog_PYTHON_FOR_REGEN=python3 OPT='-DNDEBUG -fwrapv'
 unset CFLAGS
-make python
+# `python.exe` where the file system does not tell it from the directory Python.
+built=python$(sed -n 's/^BUILDEXE=[[:space:]]*//p' Makefile)
+make "$built"
 
 home=$DESTDIR$PREFIX/build-python
 mkdir -p "$home/bin" "$home/lib/python$PYTHON_VERSION/lib-dynload"
-cp python "$home/bin/python$PYTHON_VERSION"
+cp "$built" "$home/bin/python$PYTHON_VERSION"
 "$STRIP" "$home/bin/python$PYTHON_VERSION"
 find Lib \( -name test -o -name tests -o -name idlelib -o -name lib2to3 -o -name __pycache__ \) -prune -o -name '*.py' -print |
   tar cf - -T - | tar xf - -C "$home" --transform="s,^Lib,lib/python$PYTHON_VERSION,"

@@ -28,10 +28,7 @@ unset CFLAGS CPPFLAGS LDFLAGS CFLAGS_NODIST LDFLAGS_NODIST
 
 # GNU make reads this file before Makefile. `override` keeps Makefile's own assignments out.
 {
-  # The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module
-  # that was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH.
-  # shellcheck disable=SC2016
-  echo 'override LINKCC = $(CC) -no-pie -Wl,-rpath,'"'"'$$ORIGIN/../lib'"'"' -Wl,--disable-new-dtags'
+  echo "override LINKCC = \$(CC) $INTERPRETER_LINK"
   if [ -d "$PREFIX/build-python" ]; then
     echo "override PYTHON_FOR_FREEZE = $PREFIX/build-python/bin/python$PYTHON_VERSION -E -s -S -B"
     # shellcheck disable=SC2016
@@ -57,5 +54,12 @@ override FREEZE_MODULE_DEPS = $(FREEZE_MODULE_BOOTSTRAP_DEPS)'
   echo "Python/ceval.o: override PY_CFLAGS_NODIST += $loop"
   echo 'include Makefile'
 } >GNUmakefile
+
+# make tries each shared module and takes those away that can't be imported. It looks for libraries here: Tcl and Tk, and
+# the stub for machines that have no libcrypt themselves.
+ln -s "$PREFIX"/lib/libtcl8.6.* "$PREFIX"/lib/libtk8.6.* .
+if [ -d "$PREFIX/lib/libcrypt" ]; then
+  ln -s "$PREFIX/lib/libcrypt/libcrypt.so.1" .
+fi
 
 export PYTHONHASHSEED=0

@@ -1,10 +1,10 @@
-# Trains the instrumented CPython and merges what it counted. Leaves profile/cpython.profdata.
+# Trains the instrumented CPython and merges what it counted. Leaves profile/cpython.profdata, and passes stencils/ on.
 #
 # Two runs are to give the same bytes: one thread, no address randomisation (pointers are hashed), a fixed hash seed, and
 # bytecode caches that a first, uncounted pass has filled.
 
 python=$PREFIX/instrumented/bin/python$PYTHON_VERSION
-export PYTHONHASHSEED=0 PYTHONPYCACHEPREFIX=/mnt/pymint/build/pyc PYTHONNOUSERSITE=1
+export PYTHONHASHSEED=0 PYTHONPYCACHEPREFIX="$PWD/pyc" PYTHONNOUSERSITE=1
 
 fixed=
 if setarch -R true 2>/dev/null; then
@@ -26,7 +26,7 @@ $fixed "$python" -s "$DATA/training/train.py" --import-only
 starts
 
 mkdir raw
-export LLVM_PROFILE_FILE=/mnt/pymint/build/raw/%m.profraw
+export LLVM_PROFILE_FILE="$PWD/raw/%m.profraw"
 $fixed "$python" -s -B "$DATA/training/train.py"
 for _ in $(seq 30); do
   starts -B
@@ -37,3 +37,7 @@ mkdir -p "$DESTDIR$PREFIX/profile"
 llvm-profdata merge -o "$DESTDIR$PREFIX/profile/cpython.profdata" raw/*.profraw
 llvm-profdata show "$DESTDIR$PREFIX/profile/cpython.profdata"
 sha256sum "$DESTDIR$PREFIX/profile/cpython.profdata"
+
+if [ -d "$PREFIX/stencils" ]; then
+  cp -R "$PREFIX/stencils" "$DESTDIR$PREFIX/stencils"
+fi

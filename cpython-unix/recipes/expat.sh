@@ -41,7 +41,10 @@ done
 echo '#include "expat.h"
 int main(void) { return XML_ParserCreate(0) == 0; }' > whole.c
 "$CC" -Ilib whole.c libexpat.a -o whole
-./whole
+case $(uname -s)-$TARGET in
+  Linux-*-darwin*) ;; # it links, and that is all that can be seen there
+  *) ./whole ;;
+esac
 
 install -D -m 644 libexpat.a "$DESTDIR$PREFIX/lib/libexpat.a"
 install -D -m 644 lib/expat.h "$DESTDIR$PREFIX/include/expat.h"

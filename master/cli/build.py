@@ -14,6 +14,7 @@ from master import settings as farm_settings
 from master.cli import commit, daemons, packages
 from master.cli.context import CHECKOUT, Farm, this_farm
 from master.cli.display import display_for
+from master.cli.emulation import cross_targets, require_emulation
 from master.cli.fitness import machine_verdicts
 from master.cli.follow import Follower
 from master.cli.rest import SUCCESS, WARNINGS, Rest
@@ -48,7 +49,7 @@ def build(version: str, target: str, variant: str, rev: str, output: Path | None
     sha = commit.resolve(repository, rev)
     if changed := commit.uncommitted(repository):
         click.echo(commit.warning_about(changed, rev, sha), err=True)
-    require_fit(farm)
+    require_fit(farm, cell)
     rest = bring_up(farm, click.echo)
     click.echo(f"{cell.builder_name} of commit {sha[:12]}")
     result = follow_request(farm, rest, request_build(rest, cell, sha), began, output)
@@ -93,11 +94,12 @@ def _cell(farm: Farm, version: str, target: str, variant: str) -> Cell:
         target = native
     cell = farm.matrix.cell(version, target, variant)
     if cell not in farm_settings.worked_cells(farm.settings, farm.matrix):
-        have = sorted({t for worker in farm_settings.workers_of(farm.settings) for t in worker.targets})
+        workers = farm_settings.workers_of(farm.settings)
+        have = sorted({t for worker in workers for t in (*worker.targets, *worker.cross)})
         raise Failure(
             "build",
             f"{cell.builder_name} waits for a worker: none builds {target}",
-            wanted=f"a worker with {target} among its targets",
+            wanted=f"a worker with {target} among its `targets`, or among its `cross`",
             found=f"workers for {', '.join(have) or 'nothing'}",
             todo=f"Add it to {farm.home.settings_file} as [[workers]]; see docs/operating.md.",
         )
@@ -110,11 +112,12 @@ def repository_of(farm: Farm) -> Path:
     return url if url.is_dir() else CHECKOUT
 
 
-def require_fit(farm: Farm) -> None:
+def require_fit(farm: Farm, cell: Cell) -> None:
     """Installs what is missing where this user may. Raises Failure for the first thing that would end the build."""
     if farm_settings.local_worker(farm.settings) is None:
         return
     packages.require(BUILD_TOOLS)
+    require_emulation([one for one in cross_targets(farm.settings, farm.matrix) if one == cell.target])
     for verdict in machine_verdicts(farm.home):
         if verdict.level == "bad":
             raise Failure("machine", f"{verdict.name}: {verdict.found}", todo=verdict.todo)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from master.cli.context import Farm, this_farm
 from master.cli.daemons import master_daemon
+from master.cli.emulation import cross_targets, emulation_verdicts
 from master.cli.fitness import Verdict, machine_verdicts, port_verdicts, tool_verdicts
 from master.cli.packages import command_for, packages_of
 from master.cli.tools import BUILD_TOOLS, missing
@@ -27,6 +28,7 @@ def all_verdicts(farm: Farm) -> Iterator[Verdict]:
     except Failure as failure:
         yield Verdict("settings", "bad", failure.what, failure.todo)
         return
+    yield from emulation_verdicts(cross_targets(settings, farm.matrix))
     yield from port_verdicts(settings, farm.home, master_daemon(farm.home).running() is not None)
 
 
@@ -40,7 +42,7 @@ def show(console: Console, verdict: Verdict) -> None:
 
 @click.command()
 def doctor() -> None:
-    """Is this machine fit: tools, versions, disk, memory, sandbox, ports, clock; and how to mend what is not."""
+    """Is this machine fit: tools, versions, disk, memory, sandbox, emulation, ports, clock; how to mend what is not."""
     console = Console(highlight=False)
     verdicts = []
     for verdict in all_verdicts(this_farm()):

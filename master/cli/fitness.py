@@ -20,7 +20,7 @@ from master.home import Home, cache_directory
 from master.settings import Settings, native_target
 from workers.errors import Failure
 from workers.progress import size
-from workers.sandbox import sandbox_problem
+from workers.sandbox import ROOT, SIDE_BY_SIDE, sandbox_problem
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -148,8 +148,8 @@ def machine_verdicts(home: Home) -> Iterator[Verdict]:
             yield refused
     yield disk_verdict("MINT_HOME", home.root, shutil.disk_usage(existing(home.root)).free, disk_wanted())
     yield memory_verdict(memory_total(), os.cpu_count() or 1)
-    if native_target() is None or not sys.platform.startswith("linux"):
-        yield Verdict("target", "warn", f"{sys.platform} builds nothing by itself yet", "Connect a Linux worker.")
+    if native_target() is None:
+        yield Verdict("target", "warn", f"{sys.platform} builds nothing by itself", "Connect a worker that does.")
     else:
         yield sandbox_verdict()
     with tempfile.NamedTemporaryFile(dir=existing(home.root)) as probe:
@@ -159,7 +159,8 @@ def machine_verdicts(home: Home) -> Iterator[Verdict]:
 def sandbox_verdict() -> Verdict:
     problem = sandbox_problem()
     if problem is None:
-        return Verdict("sandbox", "ok", "namespaces can be made: recipes run without network and in fixed paths")
+        how = "namespaces can be made" if SIDE_BY_SIDE else f"sandbox-exec is there and {ROOT} is this user's"
+        return Verdict("sandbox", "ok", f"{how}: recipes run without network and in fixed paths")
     return Verdict("sandbox", "bad", problem[0], problem[1])
 
 

@@ -9,11 +9,17 @@ from collections.abc import Sequence
 
 import click
 
-from master.cli.tools import Tool, missing
+from master.cli.tools import XCODE, Tool, missing
 from workers.errors import Failure
+from workers.machine import runs_macos
 
 
 def command_for(packages: Sequence[str]) -> str:
+    """The command that installs packages, as this machine's system has it."""
+    if runs_macos():
+        formulas = [name for name in packages if name != XCODE]
+        parts = [*([XCODE] if XCODE in packages else []), *([f"brew install {' '.join(formulas)}"] if formulas else [])]
+        return " && ".join(parts)
     return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
@@ -33,7 +39,7 @@ def require(tools: Sequence[Tool]) -> None:
     named = ", ".join(f"{tool.name} ({tool.why})" for tool in absent)
     packages = packages_of(absent)
     if not can_install():
-        known = shutil.which("apt-get") is not None
+        known = runs_macos() or shutil.which("apt-get") is not None
         raise Failure(
             "machine",
             f"{len(absent)} tool{'s are' if len(absent) > 1 else ' is'} missing",
@@ -41,7 +47,7 @@ def require(tools: Sequence[Tool]) -> None:
             todo=f"Run: {command_for(packages)}" if known else f"Install what Debian calls: {' '.join(packages)}",
         )
     click.echo(f"machine: installing {' '.join(packages)} with apt-get: {named}", err=True)
-    tail = _install(packages)
+    tail = install(packages)
     if still := missing(absent):
         raise Failure(
             "machine",
@@ -53,7 +59,7 @@ def require(tools: Sequence[Tool]) -> None:
         )
 
 
-def _install(packages: Sequence[str]) -> list[str]:
+def install(packages: Sequence[str]) -> list[str]:
     """Runs apt-get; returns the last lines of what it said. Whether it worked is asked of the tools themselves.
 
     One broken package list of many is no reason to stop: installing says what can't be found.

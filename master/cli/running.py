@@ -6,6 +6,7 @@ import click
 
 from master.cli import daemons, packages
 from master.cli.context import this_farm
+from master.cli.emulation import cross_targets, require_emulation
 from master.cli.starting import bring_up
 from master.cli.tools import BUILD_TOOLS
 
@@ -14,8 +15,9 @@ from master.cli.tools import BUILD_TOOLS
 def up() -> None:
     """Starts the master and the local worker, and leaves them running."""
     farm = this_farm()
-    farm.settings  # noqa: B018  (a mistake in the settings is told before anything is installed or started)
+    cross = cross_targets(farm.settings, farm.matrix)  # a mistake in the settings is told before anything is installed
     packages.require(BUILD_TOOLS)
+    require_emulation(cross)
     bring_up(farm, click.echo)
     click.echo(f"The farm is up: {farm.page}\n`./mint status` shows what it does, `./mint down` ends it.")
 

@@ -19,7 +19,7 @@ import click
 import zstandard
 
 from workers.errors import Failure
-from workers.model import ROOT, load_matrix
+from workers.model import DERIVED, ROOT, load_matrix
 from workers.programs.common import Places, failing_plainly, places
 from workers.progress import Progress
 from workers.reports.base import Measure, read_report, write_report
@@ -123,7 +123,7 @@ def plan(version: str, target: str, variant: str, rest: tuple[str, ...], places:
         cell.archive_name(f"{version}.5", "20261123T2015"),
         "1" * 64, False, {"clang": "22"}, ProviderFacts("3.5.7", "toolchain", None, "2.17"), pins, nodes,
         [PlannedFlavour(one, cell.archive_name(f"{version}.5", "20261123T2015", one), "1" * 64, False)
-         for one in cell.target.derived],
+         for one in DERIVED],
     )  # fmt: skip
     write_report(made, places.run / "plan.json")
     write_report(PlanReport("pymint/plan-report/2", ok, made, TOOK), places.reports / "plan.json")

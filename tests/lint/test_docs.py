@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from master.cli.__main__ import COMMANDS
+from workers.modules import load_modules
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -50,3 +51,12 @@ def test_what_a_document_points_to_is_there(document: Path) -> None:
 def test_a_document_names_only_commands_that_exist(document: Path) -> None:
     named = set(re.findall(r"\./mint ([a-z]+)", document.read_text()))
     assert named <= set(COMMANDS)
+
+
+def test_every_module_that_is_left_out_or_shared_is_in_the_archives_docs() -> None:
+    """Tests of CPython's own are named together."""
+    text = (ROOT / "docs" / "archives.md").read_text()
+    modules = {name: module for name, module in load_modules().items() if module.off is not None or module.shared}
+    named = {name for name in modules if f"`{name}`" in text}
+    assert {name for name in modules.keys() - named if "_test" not in name} == set()
+    assert {"_md5", "_tkinter", "_dbm", "_crypt"} <= named

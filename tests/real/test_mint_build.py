@@ -84,8 +84,10 @@ def clone() -> Iterator[Clone]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def test_one_command_takes_a_fresh_clone_to_an_archive(clone: Clone, capsys: pytest.CaptureFixture[str]) -> None:
-    assert clone.mint("build", *CELL, capture=capsys) == 0
+def test_one_command_takes_a_fresh_clone_to_an_archive(
+    clone: Clone, archives: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert clone.mint("build", *CELL, "--output", str(archives), capture=capsys) == 0
     assert made(clone.said)
     found = [match[1] for line in clone.said if (match := re.match(r"\s+archive\s+(/\S+)", line))]
     assert len(found) == 1

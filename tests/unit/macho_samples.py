@@ -43,10 +43,16 @@ class MachoMaker:
         return self.directory / f"{name}.o"
 
     def link(
-        self, source: str, kind: str, *flags: str, libraries: Sequence[Path | str] = (), macos: str = "11.0"
+        self,
+        source: str,
+        kind: str,
+        *flags: str,
+        libraries: Sequence[Path | str] = (),
+        macos: str = "11.0",
+        debug: bool = False,
     ) -> bytes:
         """kind: `-execute`, `-dylib` or `-bundle`."""
-        self.compile(source, macos=macos)
+        self.compile(source, "x", *(["-g"] if debug else []), macos=macos)
         command = [self._linker, "-arch", "arm64", "-platform_version", "macos", macos, "14.2", kind]
         command += ["x.o", "libSystem.tbd", *map(str, libraries), "-o", "out", *flags]
         subprocess.run(command, cwd=self.directory, check=True, capture_output=True)

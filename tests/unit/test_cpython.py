@@ -11,11 +11,16 @@ from workers.cpython import (
     compiler_flags,
     configure_arguments,
     cpython_nodes,
+    has_jit,
     package_variables,
 )
+from workers.edits import edits_for
 from workers.graph import nodes_of
 from workers.model import DATA, Cell, load_matrix
+from workers.modules import load_modules, modules_of
+from workers.nodes import edits_version
 from workers.plan import in_build_order
+from workers.toolchain import MAJOR
 
 LINUX = "x86_64-unknown-linux-gnu"
 
@@ -128,6 +133,28 @@ def test_variants_are_configured_as_their_names_say() -> None:
     assert "--with-tail-call-interp" not in configure_arguments(cell("3.13"))
 
 
+def test_the_jit_is_built_and_off_in_what_users_run_from_3_13_on_but_not_without_the_gil() -> None:
+    with_jit = {(c.version.minor, c.variant.name) for c in load_matrix().all_cells() if has_jit(c)}
+
+    assert with_jit == {("3.13", "pgo+lto"), ("3.14", "pgo+lto")}
+    for any_cell in load_matrix().all_cells():
+        assert ("--enable-experimental-jit=yes-off" in configure_arguments(any_cell)) is has_jit(any_cell)
+
+
+@pytest.mark.parametrize("version", ["3.13", "3.14"])
+def test_the_jit_is_compiled_by_the_toolchains_own_llvm(version: str) -> None:
+    (edit,) = [edit for edit in edits_for(version) if edit.name == "jit-llvm"]
+
+    assert [change.replace for change in edit.replacements] == [f"_LLVM_VERSION = {MAJOR}\n"]
+
+
+def test_a_free_threaded_build_gets_the_edits_that_are_for_such_builds() -> None:
+    for any_cell in load_matrix().all_cells():
+        edits = cpython_nodes(any_cell)[-1].edits
+        assert edits is not None
+        assert edits_version(edits) == (any_cell.version.minor, any_cell.variant.freethreaded)
+
+
 def test_debug_builds_are_not_fortified_since_that_needs_optimisation() -> None:
     assert "_FORTIFY_SOURCE" not in compiler_flags(cell(variant="debug"))["CFLAGS"]
     assert "_FORTIFY_SOURCE=2" in compiler_flags(cell())["CFLAGS"]
@@ -173,3 +200,23 @@ def test_macos_takes_from_its_sdk_what_linux_builds() -> None:
     assert set(LIBRARIES) < set(needs)
     assert not set(LINUX_LIBRARIES) & set(needs)
     assert "sysroot" not in needs
+
+
+def test_pip_is_installed_in_all_and_setuptools_up_to_3_11() -> None:
+    for version, wanted in (("3.10", "pip setuptools"), ("3.11", "pip setuptools"), ("3.12", "pip"), ("3.14", "pip")):
+        final = cpython_nodes(cell(version))[-1]
+        assert final.environment["WHEELS"] == wanted
+        assert final.sources[1:] == tuple(wanted.split())
+
+
+def test_what_is_trained_does_not_change_with_pip() -> None:
+    _, instrumented, _, _ = cpython_nodes(cell("3.13"))
+    assert instrumented.sources == (cell("3.13").version.source,)
+    assert "WHEELS" not in instrumented.environment
+
+
+def test_the_systems_libcrypt_is_linked_up_to_3_12_and_never_by_the_interpreter() -> None:
+    for version, linked in (("3.10", True), ("3.12", True), ("3.13", False)):
+        assert ("libcrypt" in cpython_nodes(cell(version))[-1].needs) is linked
+    modules = modules_of(load_matrix().versions["3.12"], load_matrix().targets[LINUX], load_modules())
+    assert {"_crypt", "_dbm", "_tkinter"} <= set(modules.shared)

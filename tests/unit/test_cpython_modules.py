@@ -89,14 +89,21 @@ def test_from_3_12_on_setup_local_only_switches_off() -> None:
     lines = parse_setup([setup_local(version, modules_of(version, LINUX, load_modules()))])
 
     assert {line.section for line in lines.values()} == {"disabled"}
-    assert "_tkinter" in lines
+    assert "_gdbm" in lines
 
 
 def test_a_line_may_differ_between_versions() -> None:
     module = Module(setup={"3.10": "a.c b.c", "3.11": "a.c"})
 
-    assert module.setup_for(MATRIX.versions["3.10"]) == "a.c b.c"
-    assert module.setup_for(MATRIX.versions["3.11"]) == "a.c"
+    assert module.setup_for(MATRIX.versions["3.10"], LINUX) == "a.c b.c"
+    assert module.setup_for(MATRIX.versions["3.11"], LINUX) == "a.c"
+
+
+def test_a_line_may_differ_between_systems() -> None:
+    module = Module(setup={"linux": "a.c -lcrypt", "macos": "a.c"})
+
+    assert module.setup_for(MATRIX.versions["3.11"], LINUX) == "a.c -lcrypt"
+    assert module.setup_for(MATRIX.versions["3.11"], MACOS) == "a.c"
 
 
 def test_a_misspelt_field_is_refused(tmp_path: Path) -> None:

@@ -40,6 +40,21 @@ def test_the_builds_directories_are_gone(relocate: ModuleType) -> None:
     assert relocate.without_build(text, "/mnt/pymint") == "CFLAGS=-O3 -g abs_srcdir=."
 
 
+def test_configures_arguments_name_no_place_of_the_build(relocate: ModuleType) -> None:
+    text = (
+        "'--host=x' '--prefix=/install' '--enable-shared' '--with-openssl=/mnt/pymint/deps' "
+        "'PKG_CONFIG_PATH=/mnt/pymint/deps/lib/pkgconfig' 'PKG_CONFIG_LIBDIR=/mnt/pymint/deps/lib/pkgconfig' 'CC=clang'"
+    )
+    assert relocate.without_build(text, "/mnt/pymint") == "'--host=x' '--enable-shared' 'CC=cc'"
+
+
+def test_what_only_the_build_linked_with_is_gone(relocate: ModuleType) -> None:
+    hidden = "-Wl,-load_hidden,/opt/pymint/deps/lib/libssl.a -Wl,-load_hidden,/opt/pymint/deps/lib/libcrypto.a"
+    text = f"LDFLAGS_NODIST=-Wl,-headerpad,40 {hidden}"
+
+    assert relocate.without_build(text, "/opt/pymint") == "LDFLAGS_NODIST=-Wl,-headerpad,40"
+
+
 def test_sysconfig_names_the_place_where_it_lies(relocate: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "über all" / "lib" / "python3.13" / "_sysconfigdata__linux_.py"
     path.parent.mkdir(parents=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from steps import summaries
 from workers.fips.claims import claims, in_words, read_module, running
 from workers.fips.config import module_mac, self_contained
 from workers.fips.page import page, provider_in_words
@@ -103,6 +104,13 @@ def test_the_page_escapes_what_an_archive_prints() -> None:
     spoilt = report(TOOLCHAIN, ok=False, checks=[Check("inside.tls.1.3", "on", "positive", False, "works", found)])
     assert found not in page(spoilt)
     assert "&lt;script&gt;" in page(spoilt)
+
+
+def test_a_proof_under_emulation_says_so_everywhere() -> None:
+    emulated = report(TOOLCHAIN, emulator="qemu-aarch64 7.2")
+    for say in (page, summaries.of_prove):
+        assert "mulated" not in say(report(TOOLCHAIN))
+        assert "qemu-aarch64 7.2" in say(emulated)
 
 
 def test_the_page_is_one_file() -> None:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from fips_setup import __main__ as command
 from fips_setup import actions, mac
-from fips_setup.child import Answer, problem_off, problem_on
+from fips_setup.child import Answer, ask, problem_off, problem_on
 from fips_setup.config import difference, module_config, settings_of, whole_config, with_mac
 from fips_setup.mac import module_mac, sha256_in_python
 from fips_setup.places import Refused, Tree, tree_of
@@ -131,6 +132,26 @@ def test_only_the_trees_own_provider_is_fips_mode(tree: Tree, tmp_path: Path) ->
     assert problem_off(on(tree)) is not None
     other = Answer(["n", "v", "b", str(tmp_path / "fips.so")], 1, False, True)
     assert "not" in (problem_on(other, tree) or "")
+
+
+def test_what_else_an_interpreter_prints_when_it_starts_is_no_answer(tree: Tree) -> None:
+    python = tree.python
+    (tree.root / "bin").mkdir()
+    chatty = tree.root / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}{sys.abiflags}"
+    chatty.write_text(f'#!/bin/sh\necho "a .pth file greets"\nexec {python} "$@"\n')
+    chatty.chmod(0o755)
+    assert ask(tree).error == "AttributeError: module '_hashlib' has no attribute 'fips_provider'"
+
+
+def test_a_file_that_can_not_be_read_is_named(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree.config.unlink()
+    tree.config.mkdir()
+    monkeypatch.setattr(command, "tree_of", lambda code: tree)
+    monkeypatch.setattr(sys, "argv", ["fips_setup", "install"])
+    assert command.main() == 1
+    assert capsys.readouterr().err == f"fips_setup: {tree.config}: Is a directory\n"
 
 
 def test_a_libcrypto_is_found_by_what_is_in_it(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from master.settings import WorkerSettings, builds
 from workers import machine
 from workers.compiler_rt import runtime_names
+from workers.cpython import EMULATOR, cpython_nodes
 from workers.errors import Failure
-from workers.machine import emulation_of, machine_of
+from workers.machine import emulation_of, file_of, is_emulated, machine_of
 from workers.model import load_matrix
-from workers.programs import plan
 from workers.toolchain import Toolchain, prepare
 
 MATRIX = load_matrix()
@@ -22,6 +22,7 @@ X86_64, AARCH64 = (MATRIX.targets[f"{arch}-unknown-linux-gnu"] for arch in ("x86
 @pytest.fixture(autouse=True)
 def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "native_target", lambda: X86_64.triple)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
 
 
 def test_a_machine_emulates_nothing_for_its_own_target() -> None:
@@ -49,11 +50,13 @@ def test_macos_is_emulated_nowhere() -> None:
         emulation_of(MATRIX.targets["aarch64-apple-darwin"])
 
 
-def test_training_is_refused_under_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "emulation_of", lambda target: "qemu-aarch64 7.2")
-    assert plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "noopt")) == "qemu-aarch64 7.2"
-    with pytest.raises(Failure, match="on that processor only"):
-        plan.emulated(MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+def test_a_profile_that_was_trained_under_emulation_says_so_and_only_it_does() -> None:
+    cell = MATRIX.cell("3.13", AARCH64.triple, "pgo+lto")
+    native, emulated = cpython_nodes(cell), cpython_nodes(cell, "qemu-aarch64 7.2")
+    differing = [here for here, there in zip(emulated, native, strict=True) if here != there]
+    assert [node.name for node in differing] == ["cpython-3.13-pgo-lto-profile"]
+    assert differing[0].environment[EMULATOR] == "qemu-aarch64 7.2"
+    assert EMULATOR not in native[2].environment
 
 
 def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
@@ -64,11 +67,30 @@ def test_a_programs_processor_is_read_from_its_header(tmp_path: Path) -> None:
     assert machine_of(program) is None
 
 
-def test_a_cross_worker_builds_what_needs_no_training_and_only_what_it_names() -> None:
+def test_only_another_processors_program_is_emulated(tmp_path: Path) -> None:
+    program = tmp_path / "python3.13"
+    for e_machine, emulated in ((183, True), (62, False)):
+        program.write_bytes(b"\x7fELF" + bytes(14) + e_machine.to_bytes(2, "little"))
+        assert is_emulated(program) == emulated
+    assert not is_emulated(tmp_path / "nothing")
+
+
+def test_another_processors_files_are_looked_for_where_the_emulator_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_PREFIX", str(tmp_path / "{arch}"))
+    loader = tmp_path / "aarch64/lib/ld-linux-aarch64.so.1"
+    assert file_of("aarch64", Path("/lib/ld-linux-aarch64.so.1")) is None
+    loader.parent.mkdir(parents=True)
+    loader.touch()
+    assert file_of("aarch64", Path("/lib/ld-linux-aarch64.so.1")) == loader
+    assert file_of("x86_64", Path("/bin/sh")) == Path("/bin/sh")
+
+
+def test_a_cross_worker_builds_what_it_names() -> None:
     worker = WorkerSettings("local", [X86_64.triple], cross=[AARCH64.triple])
     assert builds(worker, MATRIX.cell("3.13", X86_64.triple, "pgo+lto"))
-    assert builds(worker, MATRIX.cell("3.13", AARCH64.triple, "noopt"))
-    assert not builds(worker, MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
+    assert builds(worker, MATRIX.cell("3.13", AARCH64.triple, "pgo+lto"))
     assert not builds(WorkerSettings("local", [X86_64.triple]), MATRIX.cell("3.13", AARCH64.triple, "noopt"))
 
 

@@ -13,7 +13,7 @@ from workers.model import ROOT, load_matrix
 
 MATRIX = load_matrix()
 PATH = Path("/etc/pymint/settings.toml")
-X86 = "x86_64-unknown-linux-gnu"
+X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
 
 def read(text: str) -> settings.Settings:
@@ -122,6 +122,16 @@ def test_a_push_never_asks_for_a_cell_without_a_worker() -> None:
     mac = "cpython-3.13-aarch64-apple-darwin-noopt"
     found = read(f'[push]\ncells = ["{mac}"]\n[[workers]]\nname = "a"\ntargets = ["{X86}"]\n')
     assert settings.push_cells(found, MATRIX) == []
+
+
+def test_a_push_builds_emulated_cells_only_where_they_are_named() -> None:
+    worker = f'[[workers]]\nname = "a"\ntargets = ["{X86}"]\ncross = ["{ARM}"]\n'
+    found = read(worker)
+    assert {cell.target.triple for cell in settings.worked_cells(found, MATRIX)} == {X86, ARM}
+    assert {cell.target.triple for cell in settings.push_cells(found, MATRIX)} == {X86}
+    named = f"cpython-3.13-{ARM}-noopt"
+    found = read(f'[push]\ncells = ["{named}"]\n{worker}')
+    assert [cell.builder_name for cell in settings.push_cells(found, MATRIX)] == [named]
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,6 @@ def test_a_name_says_its_flavour_and_is_read_back(matrix: Matrix) -> None:
     assert flavour_named("cpython-3.13.15+20261123-x86_64-unknown-linux-gnu-debug-full.tar.zst") is None
 
 
-def test_debug_symbols_are_not_derived_where_nothing_here_can_make_them(matrix: Matrix) -> None:
-    assert "debug_symbols" in matrix.targets["aarch64-unknown-linux-gnu"].derived
-    assert matrix.targets["aarch64-apple-darwin"].derived == ("install_only", "install_only_stripped")
-
-
 def test_a_table_with_a_wrong_field_is_named(tmp_path: Path) -> None:
     path = tmp_path / "matrix.toml"
     path.write_text('[targets.t]\nos = "plan9"\narch = "x"\n')

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from workers.fips.tampering import NotHere
+from workers.fips.tree import Tree, tree_at
+from workers.moved.building import BUILDINGS, try_building
 from workers.moved.judging import Facts, read_facts, wrong_compiler, wrong_place, wrong_sysconfig
+from workers.reports.checks import Check
 
 COMPILER = {"CC": "cc -pthread", "CXX": "c++ -pthread", "AR": "ar", "LDSHARED": "cc -shared", "CFLAGS": "-O3 -fwrapv"}
 
@@ -76,6 +81,8 @@ def test_what_leads_out_of_the_tree_is_found(facts: Facts, field: str, value: st
         ("CFLAGS", "-O3 -fdebug-default-version=4"),
         ("LDSHARED", "clang -shared"),
         ("LDFLAGS", "-fuse-ld=lld"),
+        ("LDSHARED", "cc -shared -Wl,--icf=all"),
+        ("CFLAGS", "-O3 -flto=full"),
     ],
 )
 def test_a_variable_that_is_not_true_is_found(facts: Facts, name: str, value: str) -> None:
@@ -90,3 +97,45 @@ def test_a_path_of_a_scheme_that_leads_out_is_found(facts: Facts) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "not JSON"])
 def test_what_is_no_answer_is_none(text: str) -> None:
     assert read_facts(text) is None
+
+
+def tree_with(tmp_path: Path, **scripts: str) -> Tree:
+    """A tree whose programs are shell scripts; `python` stands for python3.13."""
+    for name, text in scripts.items():
+        program = tmp_path / "python" / "bin" / name.replace("python", "python3.13").replace("_", "-")
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    return tree_at(tmp_path / "python")
+
+
+def tried(tree: Tree, name: str, scratch: Path) -> Check:
+    scratch.mkdir()
+    return try_building(tree, next(building for building in BUILDINGS if building.id == name), scratch)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs cc")
+@pytest.mark.parametrize(("answer", "ok"), [("echo 42", True), ("echo 41", False), ("echo 42; exit 1", False)])
+def test_an_extension_module_has_to_answer(tmp_path: Path, answer: str, ok: bool) -> None:
+    assert tried(tree_with(tmp_path, python=answer), "extension-c", tmp_path / "scratch").ok == ok
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs cc")
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [("exit 3", "python3.13-config: exit code 3"), ("echo -fno-such-option", "cc: exit code 1")],
+)
+def test_an_embedding_program_has_to_compile(tmp_path: Path, flags: str, found: str) -> None:
+    tree = tree_with(tmp_path, python="exit 0", python_config=flags)
+    check = tried(tree, "embedded-by-config", tmp_path / "scratch 1")
+    assert not check.ok
+    assert check.found.startswith(found)
+    assert not list(tmp_path.glob("*-embedding"))
+
+
+def test_without_a_compiler_nothing_is_said_of_what_can_be_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.moved.building.shutil.which", lambda name, path: None)
+    with pytest.raises(NotHere, match="needs cc"):
+        tried(tree_with(tmp_path, python="echo 42"), "extension-c", tmp_path / "scratch")

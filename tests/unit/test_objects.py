@@ -97,3 +97,34 @@ def test_a_jobserver_has_as_many_slots_as_jobs() -> None:
             os.read(server.descriptors[0], 1)
     assert os.read(server.descriptors[0], 9) == b"++"
     server.close()
+
+
+def _ar(members: dict[str, bytes]) -> bytes:
+    parts = [b"!<arch>\n"]
+    for name, content in members.items():
+        parts.append(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode())
+        parts.append(content + b"\n" * (len(content) % 2))
+    return b"".join(parts)
+
+
+def test_of_a_debian_package_its_files_are_unpacked(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:xz") as tar:
+        for name in ("./usr/include/X11/X.h", "./usr/share/doc/x/copyright"):
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = 3, 1700000000
+            tar.addfile(member, io.BytesIO(b"abc"))
+    package = tmp_path / "x_1_all.deb"
+    package.write_bytes(_ar({"debian-binary": b"2.0\n", "control.tar.xz": b"x", "data.tar.xz": stream.getvalue()}))
+
+    unpack_source(package, "x", tmp_path / "source")
+
+    assert (tmp_path / "source" / "include" / "X11" / "X.h").read_bytes() == b"abc"
+    assert newest_mtime(package) == 1700000000
+
+
+def test_a_debian_package_without_files_is_named(tmp_path: Path) -> None:
+    package = tmp_path / "x_1_all.deb"
+    package.write_bytes(_ar({"debian-binary": b"2.0\n"}))
+    with pytest.raises(Failure, match="x can't be unpacked"):
+        unpack_source(package, "x", tmp_path / "source")

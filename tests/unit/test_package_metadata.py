@@ -40,7 +40,7 @@ PIECES = Pieces(
         ["*static*\nzlib zlibmodule.c -lz\n_io _io/iobase.c\n*shared*\n_ctypes_test _ctypes_test.c -lm\n"]
     ),
     variables={},
-    licences={"build/lib/libz.a": ZLIB},
+    licences={"build/lib/libz.a": (ZLIB,)},
     dynload=DYNLOAD,
     suffix=SUFFIX,
 )
@@ -65,6 +65,21 @@ def test_a_shared_module_names_its_file_and_its_system_library() -> None:
     (module,) = extensions(PIECES)["_ctypes_test"]
     assert module.shared_lib == f"{DYNLOAD}/_ctypes_test{SUFFIX}"
     assert [(link.name, link.system) for link in module.links] == [("m", True)]
+
+
+def test_a_module_names_our_shared_libraries_and_the_licences_of_all_that_is_in_them() -> None:
+    tcl, x11 = Licence(("TCL",), "licenses/LICENSE.tk.txt"), Licence(("X11",), "licenses/LICENSE.libx11.txt")
+    shared = f"{DYNLOAD}/_tkinter{SUFFIX}"
+    (module,) = extensions(
+        replace(
+            PIECES,
+            files=PIECES.files | {shared, "install/lib/libtk8.6.so"},
+            lines=parse_setup(["*shared*\n_tkinter _tkinter.c -ltk8.6 -Wl,-rpath,'$$ORIGIN/../..'\n"]),
+            licences={"install/lib/libtk8.6.so": (tcl, x11)},
+        )
+    )["_tkinter"]
+    assert [(link.name, link.path_dynamic) for link in module.links] == [("tk8.6", "install/lib/libtk8.6.so")]
+    assert module.license_paths == ["licenses/LICENSE.libx11.txt", "licenses/LICENSE.tk.txt"]
 
 
 def test_a_library_of_ours_without_a_licence_is_refused() -> None:
@@ -165,7 +180,7 @@ def made(facts: InterpreterFacts, variant: str = "freethreaded+pgo+lto") -> Pyth
     }
     licence = Licence(("Python-2.0", "CNRI-Python"), "licenses/LICENSE.cpython.txt")
     return python_json(
-        Inputs(cell, own, files, texts, b"BC\xc0\xde", "22.1.3", "2.17", licence, {"build/lib/libz.a": ZLIB}, {})
+        Inputs(cell, own, files, texts, b"BC\xc0\xde", "22.1.3", "2.17", licence, {"build/lib/libz.a": (ZLIB,)}, {})
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from workers.cpython import EMULATOR
 from workers.fips.config import module_mac
 from workers.objects import pack
 from workers.package.beside import statement
@@ -193,6 +194,16 @@ def test_the_documents_say_what_went_in_and_no_place_of_the_machine(farm: Farm) 
     assert build["commit"] == "c" * 40
     assert {node["node"] for node in build["nodes"]} == set(OBJECTS)
     assert str(farm.root).encode() not in b"".join(found.values())
+
+
+def test_the_documents_say_what_emulated_the_training(farm: Farm) -> None:
+    def said(farm: Farm) -> object:
+        name = packed(farm).name
+        return json.loads(members(farm.run / "package" / name)["python/BUILD.json"])["training_emulator"]
+
+    assert said(farm) == ""
+    profile = PlannedNode("x-profile", "cpython", "0" * 64, "", [], [], {EMULATOR: "qemu-aarch64 7.2"}, None, {}, True)
+    assert said(farm.save(replace(farm.plan, nodes=[profile, *farm.plan.nodes]))) == "qemu-aarch64 7.2"
 
 
 def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_behind(farm: Farm) -> None:

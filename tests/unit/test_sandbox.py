@@ -307,3 +307,23 @@ def test_an_ordinary_user_owns_what_it_gets_and_has_no_rights_over_the_rest(plac
     assert place.run(script, ordinary_user=True).exit_code == 0, place.log.read_text()
     lines = [line for line in place.log.read_text().splitlines() if "cat:" not in line]
     assert lines == ["1", "1", "1", "refused", "CapEff:\t0000000000000000"]
+
+
+# A container's /proc: with a part of it covered the kernel lets nobody inside mount another.
+_IN_A_CONTAINER = """
+import sys
+from pathlib import Path
+from tests.unit.test_sandbox import _place
+place = _place(Path(sys.argv[1]))
+script = "id -u; cat /proc/self/uid_map; echo 1 2>&- >/proc/self/oom_score_adj || echo refused"
+ended = place.run(script, ordinary_user=True)
+print(ended.exit_code, *place.log.read_text().split())
+"""
+
+
+def test_an_ordinary_user_can_be_had_where_proc_is_a_containers(tmp_path: Path) -> None:
+    cover = 'mount --bind /dev/null /proc/version; exec "$@"'
+    inner = [sys.executable, "-c", _IN_A_CONTAINER, str(tmp_path)]
+    container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", cover, "sh", *inner]
+    done = subprocess.run(container, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["0", "1", "1", "0", "1", "refused"], done.stdout + done.stderr

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,77 +26,10 @@ from workers.sources.fetch import fetch
 from workers.sources.meter import Meter
 from workers.sources.outcome import Missed, Wrong
 from workers.sources.pins import Distro, Pin
-from workers.sources.repositories import as_deb822, derived, parse_deb822, parse_list, read_repositories, suites_for
+from workers.sources.repositories import read_repositories
 from workers.sources.settings import SourceSettings
 
 TARBALL = b"the distribution's tarball" * 100
-
-
-def test_the_one_line_format_is_read_with_its_options() -> None:
-    text = """
-# a comment
-deb [arch=amd64 signed-by=/k.gpg] http://m/debian bookworm main contrib # more
-deb-src http://m/debian bookworm main
-rubbish
-deb http://m/incomplete
-"""
-    first, second = parse_list(text)
-    assert (first.uris, first.suites, first.components, first.signed_by) == (
-        ("http://m/debian",),
-        ("bookworm",),
-        ("main", "contrib"),
-        "/k.gpg",
-    )
-    assert second.signed_by == ""
-
-
-def test_the_deb822_format_is_read_with_its_embedded_key_and_without_what_is_disabled() -> None:
-    text = """Types: deb
-# a comment
-URIs: http://m/debian
-Suites: bookworm bookworm-updates
-Components: main
-Signed-By:
- -----BEGIN PGP PUBLIC KEY BLOCK-----
- .
- mDME
- -----END PGP PUBLIC KEY BLOCK-----
-
-Types: deb
-Enabled: no
-URIs: http://m/other
-Suites: sid
-Components: main
-"""
-    (entry,) = parse_deb822(text)
-    assert entry.suites == ("bookworm", "bookworm-updates")
-    assert "mDME" in entry.signed_by
-    assert list(parse_deb822(as_deb822([entry]).replace("deb-src", "deb"))) == [entry]
-
-
-def test_other_suites_come_from_the_machines_own_mirrors_under_its_own_keys() -> None:
-    machine = [
-        *parse_list("deb [signed-by=/other.gpg] http://vendor/apt stable main"),
-        *parse_list("deb [signed-by=/k.gpg] http://m/debian bookworm main"),
-        *parse_list("deb [signed-by=/k.gpg] http://s/debian-security bookworm-security main"),
-    ]
-    main, security = derived(machine[1:], "bookworm", ["trixie", "unstable", "trixie-security"])
-    assert (main.uris, main.suites, main.signed_by) == (("http://m/debian",), ("trixie", "unstable"), "/k.gpg")
-    assert (security.uris, security.suites) == (("http://s/debian-security",), ("trixie-security",))
-
-
-def test_a_vendors_repository_is_not_taken_for_the_distributions() -> None:
-    vendor = list(parse_list("deb http://vendor/apt stable main\ndeb http://m/debian bookworm main"))
-    (main,) = derived(vendor, "bookworm", ["trixie"])
-    assert main.uris == ("http://m/debian",)
-
-
-def test_a_machine_without_its_own_mirror_has_no_repositories() -> None:
-    assert derived(list(parse_list("deb http://m/ubuntu noble main")), "bookworm", ["trixie"]) == []
-
-
-def test_released_suites_bring_their_updates_and_security() -> None:
-    assert suites_for(["unstable", "trixie"]) == ["unstable", "trixie", "trixie-updates", "trixie-security"]
 
 
 def test_the_machines_hooks_are_not_run_for_the_private_state(tmp_path: Path) -> None:
@@ -152,13 +85,12 @@ def _key(home: Path, name: str) -> Path:
     return ring
 
 
-def _signed_release(home: Path, sources: bytes) -> bytes:
-    digest = hashlib.sha256(sources).hexdigest()
+def _signed_release(home: Path, indexes: Mapping[str, bytes]) -> bytes:
     date = email.utils.formatdate(time.time(), usegmt=True).replace("GMT", "UTC")
     text = (
         f"Origin: Test\nSuite: stable\nCodename: trixie\nDate: {date}\nArchitectures: amd64\nComponents: main\n"
-        f"SHA256:\n {digest} {len(sources)} main/source/Sources\n"
-    )
+        "SHA256:\n"
+    ) + "".join(f" {hashlib.sha256(text).hexdigest()} {len(text)} {name}\n" for name, text in indexes.items())
     done = subprocess.run(
         ["gpg", "--homedir", str(home), "--batch", "--quiet", "--clearsign"],
         input=text.encode(),
@@ -196,10 +128,20 @@ Directory: pool/main/h/hello-again
 Checksums-Sha256:
  {sha(b"again")} 5 hello-again_1.orig.tar.gz
 """.encode()
+    packages = f"""Package: hello-dev
+Version: 2.10-3
+Architecture: all
+Filename: pool/main/h/hello/hello-dev_2.10-3_all.deb
+Size: {len(TARBALL)}
+SHA256: {sha(TARBALL)}
+Description: headers
+""".encode()
     with ExitStack() as stack:
         site = stack.enter_context(serving())
-        site.files["debian/dists/trixie/InRelease"] = Served(_signed_release(signer, sources))
-        site.files["debian/dists/trixie/main/source/Sources"] = Served(sources)
+        indexes = {"main/source/Sources": sources, "main/binary-amd64/Packages": packages}
+        site.files["debian/dists/trixie/InRelease"] = Served(_signed_release(signer, indexes))
+        site.files |= {f"debian/dists/trixie/{name}": Served(text) for name, text in indexes.items()}
+        site.files["debian/pool/main/h/hello/hello-dev_2.10-3_all.deb"] = Served(TARBALL)
         site.files["debian/pool/main/h/hello/hello_2.10.orig.tar.gz"] = Served(TARBALL)
         etc = tmp_path / "etc"
         (etc / "sources.list.d").mkdir(parents=True)
@@ -219,8 +161,24 @@ def test_the_clients_lists_are_read_and_the_file_is_fetched(repository: Reposito
     client = repository.distribution(tmp_path / "state", heard)
     path, origin = client.download(hello().files[0], tmp_path, Meter(Heard(), 0))
     assert path.read_bytes() == TARBALL
-    assert any(line.startswith("distribution: 2 files of 1 source packages listed") for line in heard.lines)
+    assert any(line.startswith("distribution: 2 files of 1 packages listed") for line in heard.lines)
     assert origin == "the distribution's hello 2.10-3 in trixie"
+
+
+def test_a_built_package_is_found_and_fetched_where_a_pin_names_one(repository: Repository, tmp_path: Path) -> None:
+    if subprocess.run(["dpkg", "--print-architecture"], capture_output=True, check=True).stdout != b"amd64\n":
+        pytest.skip("the mirror of this test has built packages for amd64 only")
+    distro = Distro("hello-dev", "2.10-3", "trixie", "hello-dev_2.10-3_all.deb")
+    headers = pin(source="hello", version="2.10-3", content=TARBALL, distro=distro)
+    client = Distribution(tmp_path / "state", [distro], Heard(), repository.etc)
+
+    path, origin = client.download(headers.files[0], tmp_path, Meter(Heard(), 0))
+
+    assert path.read_bytes() == TARBALL
+    assert origin == "the distribution's hello-dev 2.10-3 in trixie"
+    asked = [request for request in repository.site.requests if "Packages" in str(request)]
+    repository.distribution(tmp_path / "other").listed(hello().files[0])
+    assert [request for request in repository.site.requests if "Packages" in str(request)] == asked
 
 
 def test_lists_are_fetched_once_for_many_runs(repository: Repository, tmp_path: Path) -> None:
@@ -273,7 +231,9 @@ def unlisted(repository: Repository, signer: Path) -> None:
     """The suite has moved on to another package; the pool still has the old one."""
     sources = b"Package: hello-again\nVersion: 1\nDirectory: pool/main/h/hello-again\n"
     repository.site.files["debian/dists/trixie/main/source/Sources"] = Served(sources)
-    repository.site.files["debian/dists/trixie/InRelease"] = Served(_signed_release(signer, sources))
+    repository.site.files["debian/dists/trixie/InRelease"] = Served(
+        _signed_release(signer, {"main/source/Sources": sources})
+    )
 
 
 def test_a_file_that_no_list_names_any_more_still_comes_from_the_pool(

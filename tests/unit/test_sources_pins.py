@@ -14,6 +14,7 @@ from workers.sources.pins import load_pins, pin_of
 
 # Those who make the sources. A registry or a mirror has another address on every machine and none in the file.
 UPSTREAMS = {
+    "download.oracle.com",
     "ftp.gnu.org",
     "github.com",
     "invisible-island.net",
@@ -24,6 +25,8 @@ UPSTREAMS = {
     "www.python.org",
     "www.sqlite.org",
     "www.thrysoee.dk",
+    "www.x.org",
+    "xcb.freedesktop.org",
     "zlib.net",
 }
 

@@ -122,7 +122,7 @@ def test_by_hand_without_a_plan_a_failure_to_choose_is_reported_too(tmp_path: Pa
 def test_an_unknown_source_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     done = run(tmp_path, "--only", "zlb")
     assert done.returncode == 1
-    assert done.stderr.startswith("sources: there is no source 'zlb'\n  Known: bzip2, ")
+    assert done.stderr.startswith("sources: there is no source 'zlb'\n  Known: bdb, bzip2, ")
 
 
 def test_a_mirror_that_is_no_url_is_wrong_usage(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from workers.reports.base import Measure
 from workers.reports.build import CellName
 from workers.reports.suite import Failed, Mode, RanFile, SuiteReport
 from workers.suite.data import SUITE, Pin, Running, Where, load_pins, load_running, planned
-from workers.suite.judge import headline, judge
+from workers.suite.judge import headline, judge, recovered, worth_another_run
 from workers.suite.junit import Broken, Left, Outcome, outcome_of
 from workers.suite.propose import proposal
 
@@ -126,6 +127,17 @@ def test_a_crash_hides_no_pin_and_is_told_by_how_it_ended() -> None:
     assert headline(verdict) == "1 new failure: test_x (FIPS off) crashed"
 
 
+def test_a_file_that_went_wrong_beside_others_gets_another_run_alone_and_that_is_told() -> None:
+    outcomes = failing(TEST) | {("test_g", "on"): Outcome(broken=(Broken("test_g", "skipped", ""),))}
+    first = judge(outcomes, [Pin("test_gone", ("test.test_gone.T.test_a",), "r")], WHERE)
+    assert worth_another_run(first) == [("test_x", "off")]
+    pinned = judge(failing(), [Pin("test_x", (TEST,), "r")], WHERE)
+    assert worth_another_run(pinned) == [("test_x", "off")]
+    assert worth_another_run(judge(failing(TEST), [Pin("test_x", (TEST,), "r")], WHERE)) == []
+    assert [one.test for one in recovered(first, judge(failing(), [], WHERE))] == [TEST, "test_g"]
+    assert recovered(first, first) == []
+
+
 def running(**absent: tuple[str, ...]) -> Running:
     return Running("all", 9, (), ("test_slow",), ("test_hashlib", "test_mp"), ("test_gone",), ("test_mp",), absent)
 
@@ -210,6 +222,10 @@ def test_the_report_becomes_results_a_line_and_a_page() -> None:
     assert [(one.name, one.value) for one in failures.results] == [(TEST, "new: failed")]
     assert summaries.of_suite(bad) == "1 new failure: x, 3.0 s"
     assert "FIPS off 9 tests in 1 files; FIPS on 9 tests" in summaries.of_suite(report())
+    later = replace(report(), recovered=bad.failures)
+    assert summaries.of_suite(later).endswith("0 expected failures; 1 failed only beside others, 3.0 s")
+    assert "and not alone: 1" in pages.of_suite(later)
+    assert "and not alone" not in pages.of_suite(report())
     page = pages.of_suite(bad)
     assert "<script" not in page
     assert "Failed, and not expected: 1" in page

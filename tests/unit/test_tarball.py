@@ -132,7 +132,8 @@ def test_extracting_does_not_write_through_a_symlink_of_the_archive(tmp_path: Pa
 
 def test_compressed_bytes_do_not_depend_on_how_many_threads_ran(tmp_path: Path) -> None:
     block = os.urandom(4096)
-    (tmp_path / "t.tar").write_bytes(b"".join(block[i % 97 :] + bytes(i % 251) for i in range(6000)))
+    data = b"".join(block[i % 97 :] + bytes(i % 251) for i in range(6000))
+    write_tar(tmp_path / "t.tar", [Entry("p/x", data=data)], epoch=5)
     digests = {
         compress(tmp_path / "t.tar", tmp_path / f"{n}.zst", level=3, threads=n, progress=lambda _: None).sha256
         for n in (1, 2, 5)

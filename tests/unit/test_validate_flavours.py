@@ -6,7 +6,16 @@ import importlib.util
 
 import pytest
 
-from tests.unit.validate_flavour_faults import CHANGES, FAMILY, GOOD, GOOD_SYMBOLS
+from tests.unit.validate_flavour_faults import (
+    CHANGES,
+    FAMILY,
+    GOOD,
+    GOOD_DSYMS,
+    GOOD_MACOS,
+    GOOD_SYMBOLS,
+    MORE_CHANGES,
+    Change,
+)
 from workers.validate.bytecode import siphash_2_4, source_hash, source_of
 from workers.validate.contents import Contents
 from workers.validate.judge import judge
@@ -21,19 +30,25 @@ def broken(contents: Contents) -> set[str]:
     return {result.id for result in results if result.findings and result.id.partition(".")[0] in GROUPS}
 
 
-@pytest.mark.parametrize("good", [GOOD, GOOD_SYMBOLS], ids=lambda contents: contents.flavour)
+@pytest.mark.parametrize("good", [GOOD, GOOD_SYMBOLS, GOOD_MACOS, GOOD_DSYMS], ids=lambda contents: contents.name)
 def test_the_good_ones_break_none_of_them(good: Contents) -> None:
     assert broken(good) == set()
 
 
-def test_of_debug_symbols_nothing_is_wanted_that_only_an_interpreter_has() -> None:
-    results = judge(make_case(GOOD_SYMBOLS, load_policy("pymint"), family=FAMILY))
+@pytest.mark.parametrize("good", [GOOD_SYMBOLS, GOOD_DSYMS], ids=lambda contents: contents.name)
+def test_of_debug_symbols_nothing_is_wanted_that_only_an_interpreter_has(good: Contents) -> None:
+    results = judge(make_case(good, load_policy("pymint"), family=FAMILY))
     assert [result.id for result in results if result.findings] == []
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_one_fault_breaks_the_rule_for_it(name: str) -> None:
     good, change = CHANGES[name]
+    assert name in broken(change(good))
+
+
+@pytest.mark.parametrize(("name", "good", "change"), MORE_CHANGES)
+def test_so_does_another_fault(name: str, good: Contents, change: Change) -> None:
     assert name in broken(change(good))
 
 

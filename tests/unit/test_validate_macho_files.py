@@ -109,6 +109,21 @@ def test_a_library_with_an_export_list_exports_what_is_on_it(macho_maker: MachoM
     assert listed.exported == {"_OSSL_provider_init"}
 
 
+def test_what_comes_from_a_static_library_is_hidden_by_the_flag_that_cpython_is_linked_with(
+    macho_maker: MachoMaker,
+) -> None:
+    """An assembler's functions know no -fvisibility. The library is named twice, as CPython's own link does."""
+    directory = macho_maker.directory
+    compiled = macho_maker.compile("int AES_encrypt(void) { return 1; }", "shown").read_bytes()
+    library = directory / "libshown.a"
+    library.write_bytes(static_library({"shown.o": compiled + b"\0" * (-len(compiled) % 8)}))
+    source = "int AES_encrypt(void); int Py_Initialize(void) { return AES_encrypt(); }"
+    shown = read(macho_maker.library(source, NAME, "-L", str(directory), "-lshown"))
+    assert shown.exported == {"_Py_Initialize", "_AES_encrypt"}
+    hiding = ("-load_hidden", str(library), "-L", str(directory), "-lshown")
+    assert read(macho_maker.library(source, NAME, *hiding)).exported == {"_Py_Initialize"}
+
+
 def test_a_java_class_is_not_taken_for_a_fat_file(tmp_path: Path) -> None:
     contents = read_file(tmp_path, "A.class", b"\xca\xfe\xba\xbe" + (61).to_bytes(4, "big") + b"\0" * 100)
     assert (contents.machos, contents.unreadable) == ((), {})

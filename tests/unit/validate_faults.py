@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.unit.validate_samples import BUILD, BUILT_IN, LIBRARY, SHARED, Sample
+from tests.unit.validate_samples import BUILD, BUILT_IN, LIBRARY, PKG_CONFIG, SHARED, SYSCONFIG_DATA, Sample
 from workers.package.beside import Ingredient
 from workers.reports.base import encode
 from workers.tarball import Entry
@@ -113,7 +113,7 @@ def the_two_python_links_differ(sample: Sample) -> None:
 
 @trips("archive.python-paths")
 def a_python_path_is_empty(sample: Sample) -> None:
-    sample.document["python_paths"]["include"] = "install/include/python3.13"
+    sample.document["python_paths"]["include"] = "install/include/python3.12"
 
 
 @trips("archive.static-is-static", "archive.libpython", "archive.name")
@@ -278,7 +278,7 @@ def the_test_package_is_not_named(sample: Sample) -> None:
 
 @trips("text.build-paths")
 def the_sandbox_stands_in_the_makefile(sample: Sample) -> None:
-    sample.put("install/lib/python3.13/config-3.13-x86_64-linux-gnu/Makefile", "CC=/mnt/pymint/toolchain/bin/clang\n")
+    sample.put("build/Modules/Makefile", "CC=/mnt/pymint/toolchain/bin/clang\n")
 
 
 @trips("text.build-paths")
@@ -288,7 +288,7 @@ def the_checkout_stands_in_a_text(sample: Sample) -> None:
 
 @trips("text.build-paths")
 def a_home_directory_stands_in_a_generated_file(sample: Sample) -> None:
-    sample.put("install/lib/python3.13/_sysconfigdata__linux_x86_64-linux-gnu.py", "X = '/home/builder/python'\n")
+    sample.change(SYSCONFIG_DATA, lambda data: data + b"X = '/home/builder/python'\n")
 
 
 @trips("text.shebangs")
@@ -306,6 +306,6 @@ def a_command_names_no_systems_interpreter(sample: Sample) -> None:
     sample.put("install/bin/pip3", "#!/usr/local/bin/python3\n", executable=True)
 
 
-@trips("text.pkg-config")
+@trips("text.pkg-config", "relocation.prefix")
 def a_pc_file_is_absolute(sample: Sample) -> None:
-    sample.put("install/lib/pkgconfig/python-3.13.pc", "prefix=/install\nlibdir=${prefix}/lib\n")
+    sample.put(PKG_CONFIG, "prefix=/install\nlibdir=${prefix}/lib\n")

@@ -277,6 +277,16 @@ LIBRARY = "install/lib/libpython3.13.so.1.0"
 MODULE = "install/share/ssl/ossl-modules/fips.so"
 MODULE_CONFIG = "install/share/ssl/fipsmodule.cnf"
 CONFIG = "install/share/ssl/openssl-fips.cnf"
+SYSCONFIG_DATA = "install/lib/python3.13/_sysconfigdata__linux_x86_64-linux-gnu.py"
+MAKEFILE = "install/lib/python3.13/config-3.13-x86_64-linux-gnu/Makefile"
+HEADER = "install/include/python3.13/pyconfig.h"
+PKG_CONFIG = "install/lib/pkgconfig/python-3.13.pc"
+CONFIG_SCRIPT = "install/bin/python3.13-config"
+TOOLS = "CC=\t\tcc -pthread\nCXX=\tc++ -pthread\nAR=\tar\nLDSHARED=\t$(CC) -shared\nCFLAGS=\t-O3\n"
+SYSCONFIG_TEXT = """\
+build_time_vars = {"LIBDIR": "/install/lib", "CC": "cc", "CXX": "c++", "AR": "ar", "LDSHARED": "cc -shared", "N": 1}
+build_time_vars = {name: value for name, value in build_time_vars.items()}
+"""
 
 
 def good(compiler: Compiler) -> Sample:
@@ -285,14 +295,16 @@ def good(compiler: Compiler) -> Sample:
     sample.put(INTERPRETER, compiler.program(MAIN), executable=True)
     sample.link("install/bin/python3", "python3.13")
     sample.link("install/bin/python", "python3.13")
-    sample.put("install/bin/python3.13-config", "#!/bin/sh\nexit 0\n", executable=True)
+    sample.put(CONFIG_SCRIPT, "#!/bin/sh\nprefix=$prefix_real\nCFLAGS='-O3'\n", executable=True)
     sample.put(LIBRARY, compiler.shared(LIBPYTHON, "-Wl,-soname,libpython3.13.so.1.0"), executable=True)
     for name in SHARED:
         path = f"install/lib/python3.13/lib-dynload/{name}.cpython-313-x86_64-linux-gnu.so"
         sample.put(path, compiler.shared("void PyInit_it(void){}"), executable=True)
     sample.put("install/lib/python3.13/os.py", "# speaks of /tmp/ and /home/someone/ as texts do\n")
-    sample.put("install/lib/python3.13/config-3.13-x86_64-linux-gnu/Makefile", "prefix=/install\nCC=cc\n")
-    sample.put("install/lib/pkgconfig/python-3.13.pc", "prefix=${pcfiledir}/../..\nlibdir=${prefix}/lib\n")
+    sample.put(SYSCONFIG_DATA, SYSCONFIG_TEXT)
+    sample.put(MAKEFILE, "prefix=\t$(abspath $(dir $(MAKEFILE_LIST)))\n" + TOOLS)
+    sample.put(HEADER, "#define HAVE_UNISTD_H 1\n")
+    sample.put(PKG_CONFIG, "prefix=${pcfiledir}/../..\nlibdir=${prefix}/lib\nCflags: -I${prefix}/include\n")
     sample.put("build/Objects/object.o", compiler.object("int object;"))
     sample.put("build/Modules/zlibmodule.o", compiler.object("int zlib;"))
     sample.put("build/Modules/config.o", compiler.object("int config;"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from workers.derive.bytecode import compile_tree
 from workers.derive.head import Head, read_head
 from workers.derive.layout import (
+    DSYM,
     FIPS_DOCUMENT,
     INSTALL,
     LICENSES,
@@ -22,7 +23,7 @@ from workers.derive.layout import (
     left_out,
     place,
 )
-from workers.derive.symbols import Stripped, binaries, debug_name, strip_all
+from workers.derive.symbols import Stripped, binaries, debug_name, debug_of_one, dsym_entries, strip_all
 from workers.derive.writing import Packed, write_gzip, write_zstd
 from workers.errors import Failure
 from workers.fips.config import check_mac
@@ -78,7 +79,9 @@ def derive(
     with _fresh(scratch) as top:
         progress.at(0, 10, f"unpacking {full.name}")
         left = left_out(head.document)
-        digest = extract(full, top / "tree", wanted=lambda member: place(member, left) is not None)
+        digest = extract(
+            full, top / "tree", wanted=lambda member: place(member, left) is not None or member.startswith(DSYM)
+        )
         tree = top / "tree" / INSTALL
         entries = _entries(top / "tree", head)
 
@@ -93,7 +96,7 @@ def derive(
         parts: dict[Flavour, list[Entry]] = {
             "install_only": whole,
             "install_only_stripped": _replaced(whole, stripped),
-            "debug_symbols": _debug_entries(stripped),
+            "debug_symbols": [*_debug_entries(stripped), *dsym_entries(top / "tree" / DSYM, binaries(found))],
         }
         made = []
         for number, (flavour, path) in enumerate(names.items()):
@@ -116,7 +119,7 @@ def derive(
                     packed,
                     sum(1 for entry in bytecode if entry.path in has),
                     len(stripped) if flavour == "install_only_stripped" else 0,
-                    len(has) if flavour == "debug_symbols" else 0,
+                    sum(1 for path in has if debug_of_one(path)) if flavour == "debug_symbols" else 0,
                 )
             )
     return Derived(digest, head.fips.provider_sha256, compiler, made)

@@ -16,6 +16,9 @@ SHARED_LICENSES = "share/licenses/"
 FIPS_DOCUMENT = "share/ssl/FIPS.json"
 # Where gdb, elfutils and LLVM look for debug information by its build id, below a tree or the system's /usr.
 DEBUG = "lib/debug/.build-id/"
+# Where a full archive for macOS has it, below the names of its binaries: made while the objects were there.
+DSYM = "python/build/dSYM/"
+_DSYM_FILE = re.compile(r"(?:^|/)([^/]+)\.dSYM/Contents/Resources/DWARF/([^/]+)$")
 OPAQUE = "share/ssl/ossl-modules/"
 
 # Extension modules that only CPython's own tests import.
@@ -84,6 +87,24 @@ def bytecode_path(path: str, cache_tag: str) -> str:
     """`lib/python3.13/__pycache__/os.cpython-313.pyc` of `lib/python3.13/os.py`."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.{cache_tag}.pyc"
+
+
+def dsym_binary(path: str) -> str | None:
+    """`bin/python3.13` of `bin/python3.13.dSYM/Contents/…`: the binary that a file of a dSYM belongs to, else None."""
+    binary, inner, _ = path.partition(".dSYM/")
+    return binary if inner else None
+
+
+def is_dsym_file(path: str) -> bool:
+    """Whether a file is the one of a dSYM that holds the debug information, under its binary's name."""
+    found = _DSYM_FILE.search(path)
+    return found is not None and found[1] == found[2]
+
+
+def dsym_path(binary: str) -> str:
+    """Where a debugger looks for it: beside the binary."""
+    name = binary.rpartition("/")[2]
+    return f"{binary}.dSYM/Contents/Resources/DWARF/{name}"
 
 
 def debug_path(build_id: str) -> str:

@@ -13,7 +13,8 @@ from workers.fips.tree import find_tree
 from workers.model import Flavour
 from workers.reports.checks import Check
 from workers.tarball import extract
-from workers.validate.elf import ELF_MAGIC, function_addresses
+from workers.validate.elf import function_addresses
+from workers.validate.macho import MACHO_MAGICS, macho_function_addresses
 
 FRESH = "a fresh pläce"
 # A module that no start imports, in a package.
@@ -57,12 +58,17 @@ def symbols_are_found(symbolizer: Path, stripped: Path, symbols: Path, scratch: 
     extract(symbols, scratch / "symbols")
     checks = []
     for path in sorted((scratch / "stripped").rglob("*")):
-        if path.is_symlink() or not path.is_file() or path.read_bytes()[:4] != ELF_MAGIC:
+        if path.is_symlink() or not path.is_file():
             continue
-        address = function_addresses(path.read_bytes()).get(FUNCTION)
+        data = path.read_bytes()
+        of_macos = data[:4] in MACHO_MAGICS
+        address = (macho_function_addresses if of_macos else function_addresses)(data).get(FUNCTION)
         if address is None:  # libpython3.so only passes on
             continue
-        for where, wanted in ((scratch / "symbols" / TOP / "lib/debug", True), (scratch / "nothing", False)):
+        beside = scratch / "symbols" / f"{path.relative_to(scratch / 'stripped')}.dSYM"
+        apart = scratch / "symbols" / TOP / "lib/debug"
+        found = f"--dsym-hint={beside}" if of_macos else f"--debug-file-directory={apart}"
+        for where, wanted in ((found, True), (f"--debug-file-directory={scratch / 'nothing'}", False)):
             line = _line_of(symbolizer, path, address, where)
             ok = (f"/{FILE}:" in line) == wanted
             checks.append(
@@ -80,9 +86,9 @@ def symbols_are_found(symbolizer: Path, stripped: Path, symbols: Path, scratch: 
     return checks
 
 
-def _line_of(symbolizer: Path, binary: Path, address: int, debug: Path) -> str:
-    """`Python/main.c:12` as LLVM's symbolizer finds it, which looks debug information up as gdb does."""
-    command = [str(symbolizer), f"--obj={binary}", f"--debug-file-directory={debug}", "--no-inlines", hex(address)]
+def _line_of(symbolizer: Path, binary: Path, address: int, where: str) -> str:
+    """`Python/main.c:12` as LLVM's symbolizer finds it, which looks debug information up as gdb and lldb do."""
+    command = [str(symbolizer), f"--obj={binary}", where, "--no-inlines", hex(address)]
     environment: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "DEBUGINFOD_URLS": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     lines = [line for line in done.stdout.splitlines() if line.strip()]

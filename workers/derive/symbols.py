@@ -6,13 +6,14 @@ import os
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workers.derive.layout import OPAQUE, debug_path
+from workers.derive.layout import OPAQUE, TOP, debug_path, dsym_binary, is_dsym_file
 from workers.errors import Failure
+from workers.tarball import Entry, entries_below
 from workers.validate.elf import ELF_MAGIC, read_elf
-from workers.validate.macho import MACHO_MAGICS
+from workers.validate.macho import MACHO_MAGICS, read_dsym, read_macho
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,43 @@ def _objcopy(objcopy: Path, how: str, source: Path, target: Path, path: str) -> 
             todo="See whether the file is whole: ./mint validate names it.",
         )
     os.utime(target, (0, 0))
+
+
+def dsym_entries(gathered: Path, files: Mapping[str, Path]) -> list[Entry]:
+    """The dSYMs of a full archive as members, each beside its binary. gathered: the folder of them, if there is one.
+
+    Raises Failure for one that is not its binary's: a debugger would pass it by without a word. Those of binaries that
+    the smaller flavours do not have stay behind.
+    """
+    if not gathered.is_dir():
+        return []
+    entries = []
+    for entry in entries_below(gathered, ""):
+        binary = dsym_binary(entry.path)
+        if binary is None or binary not in files or entry.source is None:
+            continue
+        if is_dsym_file(entry.path):
+            _same_uuid(binary, files[binary], entry.path, entry.source)
+        entries.append(replace(entry, path=TOP + entry.path))
+    return entries
+
+
+def _same_uuid(binary: str, source: Path, path: str, dsym: Path) -> None:
+    macho, debug = read_macho(binary, source.read_bytes()), read_dsym(path, dsym.read_bytes())
+    wanted = macho.uuid if macho is not None else "a Mach-O file"
+    if debug is None or not wanted or debug.build_id != wanted:
+        raise Failure(
+            "derive",
+            f"the dSYM of {binary} is not its own",
+            wanted=f"UUID {wanted}",
+            found=f"UUID {debug.build_id}" if debug is not None else "a file that can't be read",
+            todo="The binary was changed after its debug information was gathered: see the CPython recipe.",
+        )
+
+
+def debug_of_one(path: str) -> bool:
+    """Whether a member of the debug symbols is a binary's debug information, not what lies beside that."""
+    return is_dsym_file(path) or dsym_binary(path) is None
 
 
 def debug_name(one: Stripped) -> str:

@@ -60,14 +60,19 @@ def ask(tree: Tree, scratch: Path, mode: Mode) -> Inside:
     with _short(scratch) as temporary:
         environment = {"TMPDIR": temporary} | ({"PYTHON_FIPS": "1"} if mode == "on" else {})
         ran = run(tree.python, ["-B", "-c", _ASK, str(ROOT)], environment)
+    return Inside(answers_of(ran.out), None if ran.code == 0 else f"exit code {ran.code}: {ran.last}")
+
+
+def answers_of(out: str) -> dict[str, Answer]:
+    """What probes wrote, by id; lines that are no answer are passed over."""
     answers: dict[str, Answer] = {}
-    for line in ran.out.splitlines():
+    for line in out.splitlines():
         try:
             said = json.loads(line)
             answers[said["id"]] = Answer(str(said["outcome"]), str(said["found"]))
         except (ValueError, KeyError, TypeError):
             continue
-    return Inside(answers, None if ran.code == 0 else f"exit code {ran.code}: {ran.last}")
+    return answers
 
 
 @contextmanager

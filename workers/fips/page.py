@@ -17,6 +17,7 @@ _TITLES = {
     "files": "Files",
     "claims": "What the archive says of its module",
     "inside": "Inside the interpreter",
+    "feature": "What people expect of it",
     "moved": "At a moved path",
     "start": "Ways to start it",
     "setup": "fips_setup",

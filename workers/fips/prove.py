@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from workers.features.wanted import try_features
 from workers.fips.claims import Module, claims, read_module, running
 from workers.fips.inside import Inside, ask, judge
 from workers.fips.running import run
@@ -23,6 +24,8 @@ from workers.fips.tree import MODULES, Tree, find_tree, link_tree, read_document
 from workers.fips.vectors import Suite, names, try_vectors, unpack_suite, why_not
 from workers.machine import emulation_of, machine_of
 from workers.model import load_matrix
+from workers.moved.building import BUILDINGS, Building, try_building
+from workers.moved.packages import PACKAGES, Package, try_package
 from workers.moved.places import PLACES, Place, try_compiler, try_place
 from workers.progress import Progress
 from workers.reports.base import Measure
@@ -76,6 +79,7 @@ def prove(
         skipped: list[Skipped] = []
         _tell(progress, "files and claims", checks, skipped)
         judged = [("inside, FIPS off", judge(off, module, "off")), ("inside, FIPS on", judge(on, module, "on"))]
+        judged.append(("features", try_features(tree)))
         suite = _suite(tree, suites, top)
         groups = {
             "moved": _moved(tree), "starts": _starts(tree), "fips_setup": _uses(tree),
@@ -146,8 +150,16 @@ def _moved(tree: Tree) -> Iterator[Step]:
     def placing(place: Place) -> Callable[[Path], Check]:
         return lambda where: try_place(tree, place, where)
 
+    def building_in(building: Building) -> Callable[[Path], Check]:
+        return lambda where: try_building(tree, building, where)
+
+    def trying(package: Package) -> Callable[[Path], Check]:
+        return lambda where: try_package(tree, package, where)
+
     yield from (Step(f"moved.{place.id}", placing(place)) for place in PLACES)
+    yield from (Step(f"moved.{package.id}", trying(package)) for package in PACKAGES)
     yield Step("moved.compiler", lambda where: try_compiler(tree))
+    yield from (Step(f"moved.{building.id}", building_in(building)) for building in BUILDINGS)
 
 
 def _tamperings(tree: Tree) -> Iterator[Step]:

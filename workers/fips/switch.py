@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.fips.embedding import host_and_library
 from workers.fips.running import Ran, run
 from workers.fips.tampering import MD5_OF_ABC, NotHere
 from workers.fips.tree import MODULES, Tree
+from workers.machine import file_of, machine_of
 from workers.reports.checks import Check
 
 ASK = """
@@ -32,7 +34,7 @@ import ssl
 print("ssl works without FIPS though it was asked for")
 """
 
-# libpython loaded by another program, here the worker's own Python. RTLD_DEEPBIND: that program has the same symbols.
+# libpython loaded by another program. RTLD_DEEPBIND: that program has the same symbols.
 _EMBED = """
 import ctypes, os, sys
 library = ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW | os.RTLD_DEEPBIND)
@@ -136,8 +138,8 @@ def _loader(tree: Tree, scratch: Path) -> Prepared:
     """The program that the interpreter names as its loader, which stands in its first page."""
     with _interpreter(tree).open("rb") as stream:
         named = _LOADER.search(stream.read(4096))
-    loader = Path(named[0].decode()) if named else None
-    if loader is None or not loader.exists():
+    loader = file_of(machine_of(_interpreter(tree)), Path(named[0].decode())) if named else None
+    if loader is None:
         raise NotHere("this interpreter names no loader, or one that this machine hasn't got")
     return Prepared(loader, before=[str(_interpreter(tree))])
 
@@ -151,13 +153,8 @@ def _read_only(tree: Tree, scratch: Path) -> Prepared:
 
 
 def _embedded(tree: Tree, scratch: Path) -> Prepared:
-    libraries = sorted((tree.root / "lib").glob("libpython3.*.so*"))
-    if not libraries:
-        raise NotHere("the archive has no libpython as a shared object")
-    host = Path("/proc/self/exe").resolve() if Path("/proc/self/exe").exists() else None
-    if host is None or not hasattr(os, "RTLD_DEEPBIND"):
-        raise NotHere("only where a second libpython can be loaded apart from the first (glibc)")
-    return Prepared(host, script=("-I", "-c", _EMBED, str(libraries[0]), str(tree.root), ASK))
+    host, library = host_and_library(tree, scratch)
+    return Prepared(host, script=("-I", "-c", _EMBED, str(library), str(tree.root), ASK))
 
 
 _LOADER = re.compile(rb"/[\w./-]*/ld-linux[\w.-]*\.so\.\d")

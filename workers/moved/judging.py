@@ -29,7 +29,12 @@ BUILDING = (
 FOREIGN = re.compile(
     r"(?<![\w.-])(?:clang|llvm-)|/toolchain/|-fprofile-instr|-fdebug-default-version|-flto=thin|-fuse-ld=|-rtlib="
     r"|-unwindlib|-stdlib=|--target=|-Wno-nullability|-Wno-expansion-to-defined|-Wno-undef-prefix|-mllvm|-Xclang|-isysroot"
+    r"|-gline-tables-only|-fcolor-diagnostics|-Weverything|-fprofile-sample|-fsplit-lto-unit"
+    r"|--(?:icf|thinlto-|lto-|pack-dyn-relocs|no-call-graph-profile-sort|color-diagnostics|threads=)"
+    r"|-Bsymbolic-non-weak|--ld-path="
 )
+# What a link-time optimised extension module would have to be built with throughout.
+_OPTIMISED = re.compile(r"-flto\b")
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,26 @@ def wrong_sysconfig(facts: Facts, root: Path) -> Iterator[str]:
 
 def wrong_compiler(variables: Mapping[str, str]) -> Iterator[str]:
     """Values for building extension modules that only the build's own compiler understands."""
+    for name, found in foreign_options(variables):
+        yield f"{name} has {found}: {variables[name]}"
+    yield from wrong_tools(variables)
+
+
+def foreign_options(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables for building extension modules that hold what only the build's own compiler or linker knows."""
     for name in BUILDING:
-        match = FOREIGN.search(variables.get(name, ""))
+        value = variables.get(name, "")
+        # With BLDSHARED nobody but CPython itself links, so that may have what the build optimised with.
+        match = FOREIGN.search(value) or (_OPTIMISED.search(value) if name != "BLDSHARED" else None)
         if match:
-            yield f"{name} has {match[0]}: {variables[name]}"
+            yield name, match[0]
+
+
+def wrong_tools(variables: Mapping[str, str]) -> Iterator[str]:
+    """Programs for building extension modules that are not the user's own. A Makefile's LDSHARED begins with $(CC)."""
     for name, wanted in (("CC", "cc"), ("CXX", "c++"), ("AR", "ar"), ("LDSHARED", "cc")):
         first = (variables.get(name, "").split() or [""])[0]
-        if first != wanted:
+        if first != wanted and (name, first) != ("LDSHARED", "$(CC)"):
             yield f"{name} is {first or 'missing'}, not {wanted}"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.fips.embedding import host_and_library
 from workers.fips.running import run
 from workers.fips.tampering import NotHere
 from workers.fips.tree import Tree
@@ -119,7 +119,7 @@ def _venv_of_linked_tree(tree: Tree, scratch: Path) -> Way:
     return _venv_by(_linked_tree(tree, scratch).program, scratch, "--symlinks")
 
 
-def _read_only(tree: Tree, scratch: Path) -> Way:
+def read_only(tree: Tree, scratch: Path) -> Way:
     """A file system that nobody can write to, made in a namespace of its own: to root, file modes say nothing."""
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -133,11 +133,8 @@ def _read_only(tree: Tree, scratch: Path) -> Way:
 
 
 def _embedded(tree: Tree, scratch: Path) -> Way:
-    libraries = sorted((tree.root / "lib").glob("libpython3.*.so*"))
-    host = Path("/proc/self/exe").resolve() if Path("/proc/self/exe").exists() else None
-    if not libraries or host is None or not hasattr(os, "RTLD_DEEPBIND"):
-        raise NotHere("only where a second libpython can be loaded apart from the first (glibc)")
-    return Way(host, script=("-I", "-c", _EMBED, str(libraries[0]), str(FACTS)), knows_itself=False)
+    host, library = host_and_library(tree, scratch)
+    return Way(host, script=("-I", "-c", _EMBED, str(library), str(FACTS)), knows_itself=False)
 
 
 def _venv_by(program: Path, scratch: Path, *how: str) -> Way:
@@ -155,7 +152,7 @@ def _other_library(tree: Tree, prefix: Path) -> None:
 
 
 # 3.10 finds its library in C code that no edit reaches.
-_BY_CODE = (3, 11)
+BY_CODE = (3, 11)
 
 PLACES: tuple[Place, ...] = (
     Place("plain", "by its own path", _plain),
@@ -164,22 +161,22 @@ PLACES: tuple[Place, ...] = (
     Place("linked-tree", "by a symbolic link to its tree", _linked_tree),
     Place("relative", "by a relative path", _relative),
     Place("by-path", "by its name alone, found by PATH", _by_path),
-    Place("argv0-nothing", "with an argv[0] that leads nowhere", _named("/nothing/is here"), _BY_CODE),
-    Place("argv0-device", "with /dev/null as argv[0]", _named("/dev/null"), _BY_CODE),
-    Place("argv0-other", "with the name of another program as argv[0]", _named("sh"), _BY_CODE),
-    Place("argv0-empty", "with an empty argv[0]", _named(""), _BY_CODE),
+    Place("argv0-nothing", "with an argv[0] that leads nowhere", _named("/nothing/is here"), BY_CODE),
+    Place("argv0-device", "with /dev/null as argv[0]", _named("/dev/null"), BY_CODE),
+    Place("argv0-other", "with the name of another program as argv[0]", _named("sh"), BY_CODE),
+    Place("argv0-empty", "with an empty argv[0]", _named(""), BY_CODE),
     Place("venv", "in a venv", _venv("--symlinks")),
     Place("venv-copies", "in a venv of copies", _venv("--copies")),
-    Place("venv-of-link", "in a venv made through a symbolic link", _venv_of_link, _BY_CODE),
+    Place("venv-of-link", "in a venv made through a symbolic link", _venv_of_link, BY_CODE),
     Place(
         "venv-of-link-beside-another",
         "in a venv made through a link beside the library of another CPython",
         _venv_of_link_beside_another,
-        _BY_CODE,
+        BY_CODE,
     ),
     Place("venv-of-linked-tree", "in a venv made through a link to the tree", _venv_of_linked_tree),
-    Place("read-only", "on a read-only file system", _read_only),
-    Place("embedded", "as libpython in another program", _embedded, _BY_CODE),
+    Place("read-only", "on a read-only file system", read_only),
+    Place("embedded", "as libpython in another program", _embedded, BY_CODE),
 )
 
 

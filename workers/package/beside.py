@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from workers.cpython import EMULATOR
 from workers.package.tree import SSL, ProviderFiles, licence_name
 from workers.reports.base import encode
 from workers.reports.build import CellName, ChosenPin, Plan, ProviderFacts
@@ -40,7 +41,10 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class BuildDocument:
-    """python/BUILD.json: enough to build the same again. epoch: the time of the commit and every file, UNIX seconds."""
+    """python/BUILD.json: enough to build the same again. epoch: the time of the commit and every file, UNIX seconds.
+
+    training_emulator: what ran the training of PGO where the target's own processor did not, in words; else "".
+    """
 
     schema: Literal["pymint/build/1"]
     cell: CellName
@@ -52,6 +56,7 @@ class BuildDocument:
     toolchain: dict[str, str]
     pins: list[ChosenPin]
     nodes: list[Ingredient]
+    training_emulator: str = ""
 
 
 def statement(facts: ProviderFacts) -> str:
@@ -106,5 +111,8 @@ def build_document(plan: Plan, digests: Mapping[str, str], sources: Mapping[str,
                 )
                 for node in plan.nodes
             ],
+            training_emulator=next(
+                (node.environment[EMULATOR] for node in plan.nodes if EMULATOR in node.environment), ""
+            ),
         )
     )

@@ -32,7 +32,8 @@ class Pieces:
     """What `extensions` decides from. files: all paths of the archive, relative to `python/`.
 
     inittab, core_inittab: module → init function of config.c and of config.c.in. lines: of the Setup files.
-    variables: the Makefile's. licences: by the path of the static library (`build/lib/libz.a`).
+    variables: the Makefile's. licences: of all that is in a library, by its path (`build/lib/libz.a`,
+    `install/lib/libtk8.6.so`).
     dynload: the folder of shared modules. suffix: what their names end with.
     """
 
@@ -41,7 +42,7 @@ class Pieces:
     core_inittab: Mapping[str, str]
     lines: Mapping[str, SetupLine]
     variables: Mapping[str, str]
-    licences: Mapping[str, Licence]
+    licences: Mapping[str, tuple[Licence, ...]]
     dynload: str
     suffix: str
 
@@ -115,15 +116,25 @@ def _links(words: list[str], files: Collection[str]) -> list[Link]:
             path = next((p for p in (f"build/lib/lib{name}.a", f"build/{word}") if p in files), "")
             if not path:
                 continue  # an archive of CPython's own objects (libHacl_*.a): they are listed one by one
-        links[name] = Link(name=name, path_static=path) if path in files else Link(name=name, system=True)
+        links[name] = _link(name, path, files)
     return [links[name] for name in sorted(links)]
 
 
-def _licences(module: str, links: list[Link], by_library: Mapping[str, Licence]) -> list[Licence]:
-    """Those of the linked static libraries. Raises Failure for a library of ours that brings no licence."""
-    found = []
+def _link(name: str, static: str, files: Collection[str]) -> Link:
+    """A library that the archive has, static or shared, by its path there; any other is the system's."""
+    if static in files:
+        return Link(name=name, path_static=static)
+    for shared in (f"install/lib/lib{name}.so", f"install/lib/lib{name}.dylib"):
+        if shared in files:
+            return Link(name=name, path_dynamic=shared)
+    return Link(name=name, system=True)
+
+
+def _licences(module: str, links: list[Link], by_library: Mapping[str, tuple[Licence, ...]]) -> list[Licence]:
+    """Those of the linked libraries of ours. Raises Failure for one that brings no licence."""
+    found: list[Licence] = []
     for link in links:
-        path = link.path_static
+        path = link.path_static if isinstance(link.path_static, str) else link.path_dynamic
         if not isinstance(path, str) or path.startswith("build/Modules/"):
             continue
         if path not in by_library:
@@ -132,7 +143,7 @@ def _licences(module: str, links: list[Link], by_library: Mapping[str, Licence])
                 f"the module {module} links {path}, whose licence is not known",
                 todo="Give the pin of its source in sources.toml its licence and licence_files.",
             )
-        found.append(by_library[path])
+        found.extend(by_library[path])
     return found
 
 

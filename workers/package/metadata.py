@@ -33,7 +33,7 @@ class Inputs:
     files: every path of the archive, relative to `python/`. texts: those of build/Modules that are named in
     `TEXTS`, by name. object_head: the first bytes of an object file in build/Objects.
     glibc: the newest glibc symbol version that a binary of the tree wants ("2.17"), None where there is no glibc.
-    licences: by static library; own_licence: CPython's. apple: the apple_sdk_* fields, empty elsewhere.
+    licences: by library; own_licence: CPython's. apple: the apple_sdk_* fields, empty elsewhere.
     """
 
     cell: Cell
@@ -44,7 +44,7 @@ class Inputs:
     llvm_version: str
     glibc: str | None
     own_licence: Licence
-    licences: Mapping[str, Licence]
+    licences: Mapping[str, tuple[Licence, ...]]
     apple: Mapping[str, str]
 
 

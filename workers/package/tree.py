@@ -29,6 +29,10 @@ class Output:
         """Its static libraries."""
         return sorted((self.root / "lib").glob("*.a"))
 
+    def shared_libraries(self) -> list[Path]:
+        """Its shared ones: Tcl's and Tk's, which CPython's recipe puts into the tree."""
+        return sorted(path for pattern in ("*.so", "*.dylib") for path in (self.root / "lib").glob(pattern))
+
 
 @dataclass(frozen=True)
 class ProviderFiles:

@@ -7,6 +7,7 @@ import click
 from workers.driver import Workshop, build_nodes, job_count
 from workers.errors import Failure
 from workers.jobserver import Jobserver
+from workers.machine import emulation_of
 from workers.model import load_matrix
 from workers.plan import missing, wanted_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
@@ -35,6 +36,8 @@ def command(stage: Stage, jobs: int | None, places: Places) -> None:
     to_build = _to_build(plan, stage)
     built: list[BuiltNode] = []
     failed: Failure | None = None
+    if to_build and stage == "cpython":
+        emulation_of(load_matrix().targets[plan.cell.target])  # a CPython is made by its own interpreter
     if to_build:
         shop = _workshop(plan, places, store, progress, jobs or job_count())
         try:

@@ -169,14 +169,35 @@ def _inputs(plan: Plan, cell: Cell, cpython: Output, shipped: list[Output], entr
         llvm_version=llvm_release(plan.toolchain.get("version", "")),
         glibc=_glibc(entries) if cell.target.os == "linux" else None,
         own_licence=_licence(own, cpython.sources[own]),
-        licences={
-            f"build/lib/{library.name}": _licence(source, ids)
-            for output in shipped
-            for source, ids in output.sources.items()
-            for library in output.libraries()
-        },
+        licences=_library_licences(plan, shipped),
         apple={name: value for name, value in plan.toolchain.items() if name.startswith("apple_sdk_")},
     )
+
+
+def _library_licences(plan: Plan, shipped: list[Output]) -> dict[str, tuple[Licence, ...]]:
+    """The licences of all that is in a library, by its path. A shared one has what its node needed inside."""
+    outputs = {output.node: output for output in shipped}
+    needs = {node.name: node.needs for node in plan.nodes}
+    found: dict[str, tuple[Licence, ...]] = {}
+    for output in shipped:
+        own = tuple(_licence(source, ids) for source, ids in output.sources.items())
+        found |= {f"build/lib/{library.name}": own for library in output.libraries()}
+        inside = [outputs[name] for name in _all_needs(output.node, needs) if name in outputs]
+        all_of_them = tuple(_licence(source, ids) for part in (output, *inside) for source, ids in part.sources.items())
+        found |= {f"install/lib/{library.name}": all_of_them for library in output.shared_libraries()}
+    return found
+
+
+def _all_needs(name: str, needs: Mapping[str, list[str]]) -> list[str]:
+    """What a node needs and what that needs in turn, sorted."""
+    found: set[str] = set()
+    waiting = list(needs[name])
+    while waiting:
+        need = waiting.pop()
+        if need not in found:
+            found.add(need)
+            waiting += needs[need]
+    return sorted(found)
 
 
 def _licence(source: str, ids: tuple[str, ...]) -> Licence:

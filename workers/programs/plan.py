@@ -9,10 +9,12 @@ from pathlib import Path
 
 import click
 
+from workers.apple import only_libraries
+from workers.cpython import EMULATOR
 from workers.edits import edit_digest_inputs
 from workers.errors import Failure
 from workers.graph import nodes_of
-from workers.machine import emulation_of, native_target
+from workers.machine import emulation_of
 from workers.model import DATA, ROOT, Cell, load_matrix
 from workers.nodes import NodeSpec, edits_version
 from workers.plan import (
@@ -64,9 +66,9 @@ def command(
     cell = load_matrix().cell(version, target, variant)
     store = Store(places.state / "store", progress.line)
     commit, epoch, dirty = _commit()
-    emulator = emulated(cell)
+    emulator = "" if only_libraries(cell.target) else emulation_of(cell.target)
     toolchain = find_toolchain(target=cell.target, state=places.state)
-    specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"})
+    specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"}, emulator)
     names = sorted({name for spec in specs for name in spec.sources})
     pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
     provider = provider_facts(
@@ -108,25 +110,6 @@ def command(
     write_report(PlanReport("pymint/plan-report/2", True, plan, watch.measure()), places.reports / "plan.json")
     _remember(places.state, cell, plan)
     _tell(plan, progress)
-
-
-def emulated(cell: Cell) -> str:
-    """How the cell's programs run here, in words; "" for this machine's own. Raises Failure when they don't.
-
-    A recipe runs what it just built: configure its small questions, CPython its own interpreter. Under emulation the
-    answers are a native build's, so an archive is the same wherever it is built. Training is refused there: the
-    profile would count what the emulator was asked to do in hours, and nobody would ship it.
-    """
-    emulator = emulation_of(cell.target)
-    if emulator and cell.variant.pgo:
-        raise Failure(
-            "plan",
-            f"{cell.variant.name} for {cell.target.triple} is built on that processor only",
-            wanted=f"a worker that is {cell.target.triple} itself",
-            found=f"{native_target() or 'another system'}, with {emulator}",
-            todo="PGO trains the interpreter, for hours under emulation. Build noopt or debug here, or add a worker.",
-        )
-    return emulator
 
 
 def _commit() -> tuple[str, int, bool]:
@@ -191,8 +174,13 @@ def _tell(plan: Plan, progress: Progress) -> None:
     if plan.all_stored:
         progress.line(f"{plan.archive_name} and what is derived from it: from the store, nothing to build")
         return
+    if only_libraries(load_matrix().targets[plan.cell.target]):
+        progress.line(f"{plan.cell.target}: libraries, OpenSSL and the FIPS provider can be built here; CPython can't")
     if plan.emulator:
-        progress.line(f"{plan.cell.target}: cross-compiled; what the build runs of it is emulated by {plan.emulator}")
+        trained = " and the training of PGO are" if any(EMULATOR in node.environment for node in plan.nodes) else " is"
+        progress.line(
+            f"{plan.cell.target}: cross-compiled; what the build runs of it{trained} emulated by {plan.emulator}"
+        )
     if plan.archive_stored:
         derived = [planned.flavour for planned in plan.flavours]
         progress.line(f"{plan.archive_name}: from the store; to derive: {', '.join(derived)}")

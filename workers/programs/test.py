@@ -24,7 +24,7 @@ from workers.reports.suite import Extent, Mode, RanFile, SuiteReport
 from workers.store import Store, require_space
 from workers.suite.data import Where, load_pins, load_running, pins_path, planned
 from workers.suite.identity import INSTALL, Contents, key, read_contents
-from workers.suite.judge import headline, judge
+from workers.suite.judge import Verdict, headline, judge, recovered, worth_another_run
 from workers.suite.junit import Broken, Outcome
 from workers.suite.page import in_words, page
 from workers.suite.propose import proposal
@@ -34,6 +34,8 @@ from workers.tarball import extract
 NODE = "test-suite"
 # An unpacked tree with its compiled modules, and what tests write; the largest seen was 0.9 GB.
 _SPACE = 3_000_000_000
+# Files at a time for each processor: tests wait about as long as they compute.
+_AT_A_TIME = 2
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Asked:
 @click.option("--extent", type=click.Choice(["full", "quick", "none"]), help="Instead of what the matrix says.")
 @click.option("--only", multiple=True, metavar="FILE", help="Only this test file, such as test_ssl; may be repeated.")
 @click.option("--fips", type=click.Choice(["off", "on"]), help="Only in this mode.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Files at a time (default: the processors).")
+@click.option("--jobs", type=click.IntRange(min=1), help="Files at a time (default: twice the processors).")
 @click.option("--from", "earlier", type=click.Path(path_type=Path), help="Run nothing: judge this report again.")
 @click.option("--pin", is_flag=True, help="Print the pins that would make all failures expected. Writes nothing.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report there, too.")
@@ -84,7 +86,7 @@ def command(
     Ends with 1 when a test fails that is not pinned in cpython-unix/suite, or one that is pinned does not.
     """
     progress = Progress()
-    asked = Asked(extent, only, (fips,) if fips else ("off", "on"), jobs or os.cpu_count() or 1)
+    asked = Asked(extent, only, (fips,) if fips else ("off", "on"), jobs or _AT_A_TIME * (os.cpu_count() or 1))
     if earlier is not None:
         report = judged_again(read_report(earlier, SuiteReport))
     elif archive is not None:
@@ -177,6 +179,8 @@ def run_suite(archive: Path, contents: Contents, asked: Asked, scratch: Path, pr
     watch = Stopwatch()
     running, where = load_running(), contents.where
     extent, why = chosen_extent(contents, asked)
+    pins = load_pins(where.version)
+    first: Verdict | None = None
     outcomes: dict[tuple[str, Mode], Outcome] = {}
     ran: list[Ran] = []
     if extent != "none":
@@ -191,14 +195,19 @@ def run_suite(archive: Path, contents: Contents, asked: Asked, scratch: Path, pr
             tree.prepare()
             known = tree.files()
             wanted = _wanted(asked, planned(extent, known, running, where.version))
-            ran = run_all(tree, [one for one in wanted if one[0] in known], asked.jobs, _teller(len(wanted), progress))
-            absent = [one for one in wanted if one[0] not in known]
+            there = [one for one in wanted if one[0] in known]
+            outcomes = {one: _no_such_file(one[0]) for one in wanted if one[0] not in known}
+            ran = run_all(tree, there, asked.jobs, _teller(len(wanted), progress))
+            outcomes |= {(one.file, one.mode): one.outcome for one in ran}
+            first = judge(outcomes, pins, where)
+            if again := worth_another_run(first):
+                progress.line(f"{len(again)} files did not go as expected and run once more, each alone")
+                later = run_all(tree, again, 1, _teller(len(again), progress))
+                outcomes |= {(one.file, one.mode): one.outcome for one in later}
+                ran = [one for one in ran if (one.file, one.mode) not in again] + later
         finally:
             remove(scratch)
-        outcomes = {(one.file, one.mode): one.outcome for one in ran}
-        for file, mode in absent:
-            outcomes[file, mode] = Outcome(broken=(Broken(file, "no such file", "regrtest lists no such test"),))
-    verdict = judge(outcomes, load_pins(where.version), where)
+    verdict = judge(outcomes, pins, where)
     return SuiteReport(
         schema="pymint/test/1",
         ok=verdict.ok,
@@ -228,7 +237,12 @@ def run_suite(archive: Path, contents: Contents, asked: Asked, scratch: Path, pr
         vanished=verdict.vanished,
         measure=watch.measure(),
         failed=headline(verdict),
+        recovered=[] if first is None else recovered(first, verdict),
     )
+
+
+def _no_such_file(name: str) -> Outcome:
+    return Outcome(broken=(Broken(name, "no such file", "regrtest lists no such test"),))
 
 
 def judged_again(report: SuiteReport) -> SuiteReport:
@@ -279,6 +293,10 @@ def _tell(report: SuiteReport, progress: Progress) -> None:
         progress.line(f"\n{failure.test}, FIPS {failure.mode}: {failure.how} (in {failure.file})\n  {last[0]}")
     for gone in report.vanished:
         progress.line(f"\n{gone.test}, FIPS {gone.mode}: pinned, and does not fail\n  {gone.reason}")
+    for failure in report.recovered:
+        progress.line(
+            f"\n{failure.test}, FIPS {failure.mode}: {failure.how} beside others, not alone (in {failure.file})"
+        )
     for ran in report.slowest:
         progress.line(f"slow  {seconds(ran.wall_s):>12}  {ran.file}, FIPS {ran.mode}")
     progress.line(f"{report.archive}: {in_words(report)}, {seconds(report.measure.wall_s)}")

@@ -83,5 +83,8 @@ def family_of(head: Head, proof: ProveReport, whole: Contents) -> Family:
     return Family(
         provider_sha256=proof.provider_sha256,
         licences=frozenset(licences),
-        debug={elf.build_id: elf.path for elf in whole.elves if elf.linked and elf.debug and elf.build_id},
+        debug={
+            **{elf.build_id: elf.path for elf in whole.elves if elf.linked and elf.debug and elf.build_id},
+            **{macho.uuid: macho.path for macho in whole.machos if macho.linked and macho.debug and macho.uuid},
+        },
     )

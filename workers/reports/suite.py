@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from workers.reports.base import Measure
@@ -75,6 +75,7 @@ class SuiteReport:
     That is another archive than `archive` only when its tree is the same, byte for byte (`origin` is then "store").
     extent: `chosen` are single files or modes, which say nothing of the rest. why: what decided it.
     resources: regrtest's `-u`.
+    recovered: what nobody expects to fail, failed while other files ran beside it, and did not when its file ran alone.
     """
 
     schema: Literal["pymint/test/1"]
@@ -94,6 +95,7 @@ class SuiteReport:
     vanished: list[Vanished]
     measure: Measure
     failed: str | None = None
+    recovered: list[Failed] = field(default_factory=list)
 
     @property
     def new(self) -> list[Failed]:

@@ -1,4 +1,7 @@
-"""The distribution's source packages, by its own package client as the machine has it set up, in a state of its own.
+"""The distribution's packages, by its own package client as the machine has it set up, in a state of its own.
+
+Source packages, and of those that hold nothing but headers or data also the packages built from them: a mirror that
+carries only what is installed from it has no more.
 
 The machine's package lists, cache and configuration stay as they are: everything that apt writes goes below the given
 directory. Proxies, credentials, certificates and keys are the machine's. Signatures are checked as the machine's own
@@ -39,7 +42,7 @@ _HOOKS = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success", "Post-Invoke-Stats
 
 @dataclass(frozen=True)
 class Listed:
-    """A source package's file in one of the suites, and the URL that the client is told to fetch it from."""
+    """A package's file in one of the suites, and the URL that the client is told to fetch it from."""
 
     package: str
     version: str
@@ -79,6 +82,8 @@ class Distribution:
         self._wanted = wanted
         self._packages = sorted({distro.package for distro in wanted})
         self._suites = suites_for(list(dict.fromkeys(distro.suite for distro in wanted)))
+        # Lists of built packages are large; only the suites of pins that name one are read.
+        self._built_suites = list(dict.fromkeys(distro.suite for distro in wanted if distro.is_built))
         self._progress = progress
         self._etc = etc
         self._lock = threading.Lock()
@@ -192,11 +197,18 @@ class Distribution:
             raise Missed(
                 f"the machine's package sources name no mirror of its own release ({codename or 'not a Debian'})"
             )
-        self._prepare(as_deb822(repositories))
-        self._progress.line("distribution: fetching the lists of its source packages")
+        built = derived(read_repositories(self._etc), codename, self._built_suites)
+        self._prepare("\n".join([as_deb822(repositories, "deb-src"), as_deb822(built, "deb")]))
+        self._progress.line("distribution: fetching the lists of its packages")
         done = self._run("apt-get", "update", "--quiet")
         problems = problems_of(done.stdout + done.stderr)
-        targets = self._run("apt-get", "indextargets", "--format", _FORMAT, "Created-By: Sources").stdout.splitlines()
+        targets = [
+            line
+            for kind in ("Sources", "Packages")
+            for line in self._run(
+                "apt-get", "indextargets", "--format", _FORMAT, f"Created-By: {kind}"
+            ).stdout.splitlines()
+        ]
         files: list[Listed] = []
         for line in targets:
             suite, base, name = line.split("|")
@@ -207,7 +219,7 @@ class Distribution:
         for problem in problems:
             self._progress.line(f"distribution: {problem}")
         self._progress.line(
-            f"distribution: {len(files)} files of {len(self._packages)} source packages listed, "
+            f"distribution: {len(files)} files of {len(self._packages)} packages listed, "
             f"{seconds(time.monotonic() - started)}"
         )
         archive = repositories[0].uris[0].rstrip("/")
@@ -259,7 +271,10 @@ def pool_path(package: str, file: str) -> str:
 
 
 def files_of(fields: Mapping[str, str], suite: str, base: str) -> Iterator[Listed]:
-    """The files of one stanza of a Sources index of `suite`, whose pool is below the URL `base`."""
+    """The files of one stanza of a Sources or Packages index of `suite`, whose pool is below the URL `base`."""
+    if "filename" in fields:
+        url = f"{base.rstrip('/')}/{fields['filename']}"
+        yield Listed(fields["package"], fields.get("version", ""), suite, fields["sha256"], int(fields["size"]), url)
     for line in fields.get("checksums-sha256", "").split("\n"):
         words = line.split()
         if len(words) == 3:

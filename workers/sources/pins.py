@@ -20,7 +20,9 @@ from workers.model import DATA
 class Distro:
     """The distribution's source package of the same release. `version` and `suite` are of the day the pin was made.
 
-    sha256, size (bytes): of the distribution's file where it repacked the tarball; None where it is upstream's own.
+    A `file` that ends with .deb is of the package itself, which then holds headers or data only, the same on every
+    processor. sha256, size (bytes): of the distribution's file where it repacked the tarball; None where it is
+    upstream's own.
     """
 
     package: str
@@ -29,6 +31,10 @@ class Distro:
     file: str
     sha256: str | None = None
     size: int | None = None
+
+    @property
+    def is_built(self) -> bool:
+        return self.file.endswith(".deb")
 
 
 @dataclass(frozen=True)

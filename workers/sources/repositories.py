@@ -112,12 +112,12 @@ def _of_suite(machine: Sequence[Repository], names: Sequence[str]) -> Repository
     return next((entry for name in names for entry in with_main if name in entry.suites), None)
 
 
-def as_deb822(repositories: Sequence[Repository]) -> str:
-    """The text of a .sources file that has the repositories' source packages."""
+def as_deb822(repositories: Sequence[Repository], kind: str) -> str:
+    """The text of a .sources file that has the repositories' packages of a kind, `deb` or `deb-src`."""
     parts = []
     for entry in repositories:
         lines = [
-            "Types: deb-src",
+            f"Types: {kind}",
             f"URIs: {' '.join(entry.uris)}",
             f"Suites: {' '.join(entry.suites)}",
             f"Components: {' '.join(entry.components)}",

@@ -16,7 +16,7 @@ from workers.tarball import reading
 
 INSTALL = "python/install/"
 _DOCUMENT = "python/PYTHON.json"
-_PROGRAMS = ("programs/test.py", "sandbox.py", "enter_sandbox.py", "reports/suite.py")
+_PROGRAMS = ("programs/test.py", "sandbox.py", "macos_sandbox.py", "enter_sandbox.py", "reports/suite.py")
 
 
 @dataclass(frozen=True)

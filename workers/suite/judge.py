@@ -14,6 +14,8 @@ _WHOLE_FILE = frozenset(
     {"skipped", "crashed", "timed out", "could not be run", "cut short", "not told", "no such file"}
 )
 
+_FINAL = frozenset({"skipped", "timed out", "no such file"})
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -48,6 +50,22 @@ def judge(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], whe
             if test not in names and not pin.flaky
         ]
     return Verdict(failures, vanished)
+
+
+def worth_another_run(verdict: Verdict) -> list[tuple[str, Mode]]:
+    """The files that did not go as expected, for the reason that others ran beside them or for a better one.
+
+    Not those that hit their time limit, which cost half an hour each, nor those that skipped themselves.
+    """
+    final = {(one.file, one.mode) for one in verdict.failures if one.reason is None and one.how in _FINAL}
+    wrong = {(one.file, one.mode) for one in verdict.failures if one.reason is None}
+    return sorted((wrong | {(gone.file, gone.mode) for gone in verdict.vanished}) - final)
+
+
+def recovered(first: Verdict, then: Verdict) -> list[Failed]:
+    """The failures that nobody expected at first and that were none in the end."""
+    left = {(one.file, one.test, one.mode) for one in then.failures}
+    return [one for one in first.failures if one.reason is None and (one.file, one.test, one.mode) not in left]
 
 
 def headline(verdict: Verdict) -> str | None:

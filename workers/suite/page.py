@@ -26,7 +26,8 @@ def in_words(report: SuiteReport) -> str:
     expected = len(report.failures) - len(report.new)
     whole = {"full": "the full suite", "quick": "the quick part of the suite"}.get(report.extent, "what was chosen")
     before = f", as they did in {report.tested}" if report.origin == "store" else ""
-    return f"{whole} passed{before}: {'; '.join(parts)}; {expected} expected failures"
+    later = f"; {len(report.recovered)} failed only beside others" if report.recovered else ""
+    return f"{whole} passed{before}: {'; '.join(parts)}; {expected} expected failures{later}"
 
 
 def page(report: SuiteReport) -> str:

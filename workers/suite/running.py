@@ -56,7 +56,8 @@ class Tree:
         tools.mkdir(parents=True)
         (self.scratch / "void").mkdir()
         for name in self.running.tools:
-            if (path := shutil.which(name)) is not None:
+            # On a Mac with Homebrew's coreutils `timeout`, which macOS lacks, has a g in front.
+            if (path := shutil.which(name) or shutil.which(f"g{name}")) is not None:
                 (tools / name).symlink_to(path)
         library = next((self.root / "lib").glob("python3.*"))
         here = f"{BUILD}/{library.relative_to(self.root).as_posix()}"
@@ -153,6 +154,7 @@ def remove(directory: Path) -> None:
 def _unable(what: str, log: str) -> Failure:
     return Failure(
         "test-suite", what, found="\n".join(log.strip().splitlines()[-5:]) or "no output",
-        todo="`./mint doctor` says whether this machine lets sandboxes be made. The suite also needs to become an\n"
-        "ordinary user in one, for which /proc has to be writable there: in a container it often is not.",
+        todo="`./mint doctor` says whether this machine lets sandboxes be made. The suite also becomes an ordinary\n"
+        "user in one. A container whose /proc is mounted read-only refuses that: start it with a writable one\n"
+        "(`--privileged`), or say in settings.toml that nothing is tested there: `extent` of [suite] is \"none\".",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Static libraries, read member by member: `!<arch>` in the GNU and the BSD form."""
+"""`ar` archives, static libraries and Debian packages, read member by member: `!<arch>` in the GNU and the BSD form."""
 
 from __future__ import annotations
 

@@ -9,20 +9,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from workers.derive.layout import DEBUG
+from workers.derive.layout import DEBUG, dsym_binary, is_dsym_file
 from workers.fips.config import module_mac
 from workers.model import Flavour, flavour_named
 from workers.tarball import Member, reading
 from workers.validate import ar
 from workers.validate.bytecode import Bytecode, Collector
 from workers.validate.elf import ELF_MAGIC, DebugFile, Elf, read_debug_file, read_elf
-from workers.validate.macho import MACHO_MAGICS, MachO, fat_archives, is_fat_magic_of_another, read_macho
+from workers.validate.macho import MACHO_MAGICS, MachO, fat_archives, is_fat_magic_of_another, read_dsym, read_macho
 
 PROVIDER_NAMES = ("fips.so", "fips.dylib")
 
 _BITCODE_MAGICS = (b"BC\xc0\xde", b"\xde\xc0\x17\x0b")
 # Files whose text some rule reads. Others are only searched.
-_READ = re.compile(r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc)$")
+_READ = re.compile(
+    r"(?:^PYTHON\.json|^FIPS\.json|^BUILD\.json|(?:^|/)share/ssl/[^/]+\.(?:cnf|json)|\.pc"
+    r"|/_sysconfigdata_[^/]*\.py|/_sysconfig_vars_[^/]*\.json|/build-details\.json|/pyconfig\.h|/config-[^/]+/Makefile"
+    r"|/python3?[\w.]*-config(?:\.py)?)$"
+)
 # What a build writes, in which a place of the building machine can stand; the standard library's own sources speak of
 # /tmp and /home in their texts.
 _GENERATED = re.compile(
@@ -79,7 +83,7 @@ class Contents:
         """From what is in it. What was stripped is not seen from that, so there the name counts."""
         if any(path.startswith("install/") for path in self.paths):
             return "full"
-        if self.paths and all(path.startswith(DEBUG) for path in self.paths):
+        if self.paths and all(path.startswith(DEBUG) or dsym_binary(path) for path in self.paths):
             return "debug_symbols"
         named = flavour_named(self.name)
         return "install_only_stripped" if named == "install_only_stripped" else "install_only"
@@ -141,15 +145,15 @@ class _Reader:
             self._macs[path] = module_mac(content)
             self._digests[path] = hashlib.sha256(content).hexdigest()
         self._bytecode.take(path, content)
-        if path.startswith(DEBUG) and path.endswith(".debug"):
+        if (path.startswith(DEBUG) and path.endswith(".debug")) or is_dsym_file(path):
             self._debug_file(path, content)
         elif not self._binary(path, content):
             self._text(path, content)
 
     def _debug_file(self, path: str, content: bytes) -> None:
-        found = read_debug_file(path, content)
+        found = read_dsym(path, content) if is_dsym_file(path) else read_debug_file(path, content)
         if found is None:
-            self._unreadable[path] = "an ELF file that can't be read"
+            self._unreadable[path] = "a file of debug information that can't be read"
         else:
             self._debug_files.append(found)
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from workers.reports.checks import RuleResult
 from workers.validate.rule import RULES, Case, Rule
-from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, text
+from workers.validate.rules import archive, bytecode, debug, document, elf, fips, flavour, macho, relocation, text
 
 # Importing a module of rules registers them; their order here is the report's.
 GROUPS = {
     "archive": archive,
     "python-json": document,
     "text": text,
+    "relocation": relocation,
     "elf": elf,
     "macho": macho,
     "fips": fips,

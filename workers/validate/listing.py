@@ -21,6 +21,7 @@ _TITLES = {
     "archive": "The archive",
     "python-json": "PYTHON.json",
     "text": "Texts",
+    "relocation": "What a build writes of its place",
     "elf": "ELF files (Linux)",
     "macho": "Mach-O files (macOS)",
     "fips": "The FIPS module",

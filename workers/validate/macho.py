@@ -11,6 +11,7 @@ from typing import Literal
 import lief
 
 from workers.validate.ar import AR_MAGIC
+from workers.validate.elf import DebugFile
 from workers.validate.signature import Signature, read_signature
 
 _THIN_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe")
@@ -20,16 +21,18 @@ MACHO_MAGICS = (*_THIN_MAGICS, *_FAT_MAGICS)
 _MOST_SLICES = 20
 # The bits of n_type in <mach-o/nlist.h>; from _STAB on an entry is a debugger's.
 _EXTERNAL, _TYPE, _PRIVATE, _STAB = 0x01, 0x0E, 0x10, 0x20
+_OBJECT_FILE = 0x66  # N_OSO of <mach-o/stab.h>
 # Of n_desc: the number of the library that a two-level symbol is taken from is its upper byte; this bit says weak.
 _WEAK_REFERENCE = 0x40
 _HEADER = 32
 
-Kind = Literal["executable", "library", "bundle", "object", "other"]
+Kind = Literal["executable", "library", "bundle", "object", "debug", "other"]
 _KINDS: dict[object, Kind] = {
     lief.MachO.Header.FILE_TYPE.EXECUTE: "executable",
     lief.MachO.Header.FILE_TYPE.DYLIB: "library",
     lief.MachO.Header.FILE_TYPE.BUNDLE: "bundle",
     lief.MachO.Header.FILE_TYPE.OBJECT: "object",
+    lief.MachO.Header.FILE_TYPE.DSYM: "debug",
 }
 
 
@@ -56,7 +59,8 @@ class MachO:
 
     rpaths: where `@rpath/` leads. wanted: undefined symbols; taken: those of them whose library the file names.
     padding: bytes between the load commands and the first section, None for object files.
-    signature: None when there is none.
+    signature: None when there is none. uuid: what its dSYM is found by, hex digits. debug: whether it says in which
+    objects its debug information is.
     """
 
     path: str
@@ -74,10 +78,12 @@ class MachO:
     rpaths: tuple[str, ...] = ()
     taken: tuple[Taken, ...] = ()
     signature: Signature | None = None
+    uuid: str = ""
+    debug: bool = False
 
     @property
     def linked(self) -> bool:
-        return self.kind != "object"
+        return self.kind not in ("object", "debug")
 
     @property
     def name(self) -> str:
@@ -112,7 +118,7 @@ def read_macho(path: str, data: bytes) -> MachO | None:
     commands = _HEADER + binary.header.sizeof_cmds
     return MachO(
         path=path,
-        machine=str(binary.header.cpu_type).rpartition(".")[2].lower(),
+        machine=_machine(binary),
         kind=kind,
         slices=slices,
         two_level=two_level,
@@ -126,7 +132,39 @@ def read_macho(path: str, data: bytes) -> MachO | None:
         rpaths=tuple(str(rpath.path) for rpath in binary.rpaths),
         taken=tuple(_taken(symbols, [str(library.name) for library in loaded])) if two_level else (),
         signature=_signature(binary, data),
+        uuid=_uuid(binary),
+        debug=any(s.raw_type == _OBJECT_FILE for s in binary.symbols if s.origin == names.SYMTAB),
     )
+
+
+def read_dsym(path: str, data: bytes) -> DebugFile | None:
+    """The facts of the file in a dSYM that holds the debug information, None when it is cut off or no such file."""
+    fat = lief.MachO.parse(io.BytesIO(data), lief.MachO.ParserConfig.quick)
+    binary = fat.at(0) if fat is not None and fat.size else None
+    if binary is None or binary.header.file_type != lief.MachO.Header.FILE_TYPE.DSYM:
+        return None
+    # All its other segments are those of the binary, without content.
+    inside = binary.get_segment("__DWARF")
+    if inside is None or inside.file_offset + inside.file_size > len(data):
+        return None
+    units = any(section.name == "__debug_info" and section.size > 0 for section in inside.sections)
+    return DebugFile(path, _machine(binary), _uuid(binary), units)
+
+
+def macho_function_addresses(data: bytes) -> dict[str, int]:
+    """Where the exported functions of a linked file are, as its own addresses; nothing of what can't be read."""
+    fat = lief.MachO.parse(io.BytesIO(data), lief.MachO.ParserConfig.quick)
+    binary = fat.at(0) if fat is not None and fat.size else None
+    symbols: list[lief.MachO.Symbol] = list(binary.symbols) if binary is not None else []
+    return {str(s.name).removeprefix("_"): s.value for s in symbols if s.raw_type & _EXTERNAL and s.raw_type & _TYPE}
+
+
+def _machine(binary: lief.MachO.Binary) -> str:
+    return str(binary.header.cpu_type).rpartition(".")[2].lower()
+
+
+def _uuid(binary: lief.MachO.Binary) -> str:
+    return bytes(binary.uuid.uuid).hex() if binary.uuid is not None else ""
 
 
 def _is_whole(binary: lief.MachO.Binary, size: int) -> bool:

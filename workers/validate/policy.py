@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from workers.derive.layout import DEBUG
+from workers.derive.layout import DEBUG, is_dsym_file
 from workers.errors import Failure, unknown_name
 from workers.model import load_matrix
 from workers.modules import load_modules, modules_of
@@ -77,6 +77,7 @@ class Policy:
     hardened: bool
     licences: bool
     flavours: bool
+    relocatable: bool
     modules: Literal["listed", "modules.toml"]
     targets: Mapping[str, TargetRules]
     module_needs: Mapping[str, frozenset[str]]
@@ -176,7 +177,7 @@ def _maker_of(paths: frozenset[str]) -> str:
     Nobody else has any of these. Verkada's have a FIPS module.
     """
     if "FIPS.json" in paths or any(
-        path.endswith("share/ssl/openssl-fips.cnf") or path.startswith(DEBUG) for path in paths
+        path.endswith("share/ssl/openssl-fips.cnf") or path.startswith(DEBUG) or is_dsym_file(path) for path in paths
     ):
         return "pymint"
     module = ("share/ssl/fipsmodule.cnf", "/ossl-modules/fips.so", "/ossl-modules/fips.dylib")

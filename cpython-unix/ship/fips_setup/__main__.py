@@ -52,6 +52,9 @@ def main() -> int:
         if refused.todo:
             print(refused.todo, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"fips_setup: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 1
     variable = os.environ.get("PYTHON_FIPS", "")
     if options.command == "disable" and variable not in ("", "0"):
         print(f"PYTHON_FIPS={variable} is in this environment and turns it on for what is started from here.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pwd
@@ -165,8 +166,10 @@ def _put_back(before: dict[Path, bytes | None]) -> None:
 
 
 def _sync(directory: Path) -> None:
+    """Has a change of the directory outlive a power cut, where the file system can do that: some can't."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -51,7 +51,8 @@ def ask(tree: Tree, *, variable: bool = False) -> Answer:
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, cwd="/"
         )
-        return Answer(**json.loads(done.stdout))
+        # The last line: what is installed may print when an interpreter starts (.pth files, sitecustomize).
+        return Answer(**json.loads(done.stdout.strip().rpartition("\n")[2]))
     except (OSError, subprocess.TimeoutExpired) as error:
         return Answer(error=f"{tree.python} can't be run: {error}")
     except (ValueError, TypeError):

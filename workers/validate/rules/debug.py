@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workers.derive.layout import debug_path
+from workers.derive.layout import debug_path, dsym_binary, dsym_path, is_dsym_file
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
 from workers.validate.elf import DebugFile
@@ -28,12 +28,16 @@ def with_family(case: Case) -> Iterator[Contents]:
 @rule("debug.only", of=symbols, why="Unpacked over a tree it adds to it and changes nothing.")
 def only(contents: Contents, case: Case) -> Iterator[Finding]:
     known = {file.path for file in contents.debug_files} | contents.unreadable.keys()
+    bundles = {dsym_binary(file.path) for file in contents.debug_files} - {None}
     for path in sorted(contents.paths - known):
-        yield Finding(path, "no debug information", "only lib/debug/.build-id/ab/cdef.debug")
+        if dsym_binary(path) not in bundles:
+            yield Finding(path, "no debug information", "only lib/debug/.build-id/ab/cdef.debug, and what a dSYM holds")
 
 
 @rule("debug.by-build-id", of=files, why="A debugger looks for the file by the build id that the binary names.")
 def by_build_id(file: DebugFile, case: Case) -> Iterator[Finding]:
+    if is_dsym_file(file.path) and file.build_id:
+        return  # beside its binary; debug.complete sees that it is that one's
     if not file.build_id or file.path != debug_path(file.build_id):
         yield Finding(file.path, f"has build id {file.build_id or 'none'}", "its build id for a name")
 
@@ -59,5 +63,9 @@ def complete(contents: Contents, case: Case) -> Iterator[Finding]:
     for build_id, path in sorted(wanted.items(), key=lambda one: one[1]):
         if build_id not in have:
             yield Finding(debug_path(build_id), f"not there, for {path}", "a file for each binary that was stripped")
+    for file in contents.debug_files:
+        path = wanted.get(file.build_id, "")
+        if path and is_dsym_file(file.path) and file.path != dsym_path(path):
+            yield Finding(file.path, f"has the UUID of {path}", f"{dsym_path(path)}, where a debugger looks")
     for build_id in sorted(have - wanted.keys()):
         yield Finding(debug_path(build_id), "of no binary of this build", "a binary of install_only with this build id")

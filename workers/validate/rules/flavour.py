@@ -9,8 +9,10 @@ from workers.package.python_json import TEST_PACKAGES
 from workers.reports.checks import Finding
 from workers.validate.contents import Contents
 from workers.validate.elf import Elf
+from workers.validate.macho import MachO
 from workers.validate.rule import Case, rule, running
 from workers.validate.rules.elf import linked_but_provider
+from workers.validate.rules.macho import linked_but_provider as linked_machos
 
 
 def smaller(case: Case) -> Iterator[Contents]:
@@ -96,3 +98,28 @@ def build_id(elf: Elf, case: Case) -> Iterator[Finding]:
 def no_debug(elf: Elf, case: Case) -> Iterator[Finding]:
     if elf.debug:
         yield Finding(elf.path, "sections of debug information", "none: llvm-objcopy --strip-debug")
+
+
+def stripped_machos(case: Case) -> Iterator[MachO]:
+    if case.contents.flavour == "install_only_stripped":
+        yield from case.contents.machos
+
+
+@rule(
+    "flavour.stripped-macho",
+    of=stripped_machos,
+    why="Where the objects were that a binary was linked from is of use on the building machine alone.",
+)
+def no_debug_map(macho: MachO, case: Case) -> Iterator[Finding]:
+    if macho.debug:
+        yield Finding(macho.path, "the names of objects with debug information", "none: llvm-objcopy --strip-debug")
+
+
+def with_objects(case: Case) -> Iterator[MachO]:
+    return linked_machos(case) if case.policy.flavours else iter(())
+
+
+@rule("flavour.uuid", of=with_objects, why="A stripped binary's dSYM is found by the UUID that both have.")
+def uuid(macho: MachO, case: Case) -> Iterator[Finding]:
+    if not macho.uuid:
+        yield Finding(macho.path, "no UUID", "a load command LC_UUID, which linkers write unless told not to")
