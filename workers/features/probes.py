@@ -316,7 +316,7 @@ def _threads_without_new_code() -> Outcome:
     import threading
 
     if ctypes.CDLL(None).prctl(_PR_SET_MDWE, _PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0:
-        return "unknown", "this kernel does not know PR_SET_MDWE"
+        return "unknown", "this kernel, or what emulates it, does not know PR_SET_MDWE"
     said: list[str] = []
     thread = threading.Thread(target=said.append, args=("mint",))
     thread.start()

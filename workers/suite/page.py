@@ -15,7 +15,7 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 def in_words(report: SuiteReport) -> str:
     """The report in one line: what ran, what failed."""
     if report.extent == "none":
-        return f"CPython's own tests were not run: {report.why}"
+        return f"CPython's own tests: {report.why}"
     if report.failed is not None:
         return report.failed
     parts = []
