@@ -158,9 +158,7 @@ def test_a_journal_that_lost_its_end_is_noticed(farm: Farm, built: dict[str, Any
     assert "is missing or another, though a stored bundle remembers it" in done.stderr
 
 
-def test_a_dry_run_signs_with_another_key_and_stores_nothing(
-    farm: Farm, built: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_dry_run_signs_with_another_key_and_stores_nothing(farm: Farm, built: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "rehearsal").mkdir()
     secret = farm.home.keys / "farm.pem"
     secret.rename(tmp_path / "out-of-reach")

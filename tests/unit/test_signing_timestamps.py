@@ -124,9 +124,7 @@ def test_somebody_elses_service_dates_a_bundle(tmp_path: Path, serve: Callable[[
 
 
 @pytest.mark.parametrize("garbage", [b"", b"no timestamp", b"0\x030\x01\x02"])
-def test_a_service_that_talks_nonsense_is_told_by_its_address(
-    serve: Callable[[Answer], str], garbage: bytes
-) -> None:
+def test_a_service_that_talks_nonsense_is_told_by_its_address(serve: Callable[[Answer], str], garbage: bytes) -> None:
     url = serve(lambda query: garbage)
     with pytest.raises(Failure, match="the timestamping service gave no timestamp") as caught:
         timestamps.ask(url, SIGNATURE)
