@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.unit.macho_samples import MachoMaker, find_maker
+from tests.unit.sbom_samples import materials
 from workers.derive.derive import Tools, derive
 from workers.derive.layout import dsym_binary, dsym_path, is_dsym_file
 from workers.derive.proofs import symbols_are_found
@@ -22,8 +23,11 @@ from workers.errors import Failure
 from workers.fips.config import module_mac
 from workers.model import Flavour
 from workers.package.beside import FipsDocument
+from workers.package.tree import INSTALL
 from workers.progress import Progress
 from workers.reports.build import ProviderFacts
+from workers.sbom.bill import bill
+from workers.sbom.documents import documents
 from workers.tarball import Entry, entries_below, write_tar
 from workers.validate.contents import Needles, read_contents
 from workers.validate.macho import read_dsym, read_macho
@@ -142,6 +146,7 @@ def test_the_smaller_archives_for_macos(built: Built, tmp_path: Path, monkeypatc
             Entry(f"python/install/{PYTHON}", source=program, executable=True),
             Entry("python/install/share/ssl/ossl-modules/fips.dylib", data=module),
             Entry("python/install/share/ssl/fipsmodule.cnf", data=config.encode()),
+            *documents(bill(materials())).entries("cpython-3.13", INSTALL),
         ],
     )
     names: dict[Flavour, Path] = {
