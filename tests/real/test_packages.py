@@ -175,11 +175,7 @@ version = "1.0"
 moved-answer = "moved.command:main"
 [tool.setuptools]
 packages = ["moved"]
-""",
-    # Not in pyproject.toml: the setuptools that 3.11 brings knows it nowhere else.
-    "setup.py": """
-from setuptools import Extension, setup
-setup(ext_modules=[Extension("moved.answer", ["answer.c"])])
+ext-modules = [{name = "moved.answer", sources = ["answer.c"]}]
 """,
     "moved/__init__.py": "",
     "moved/command.py": "def main():\n    from moved import answer\n    print(answer.answer())\n",
@@ -207,7 +203,7 @@ def test_pip_builds_and_installs_into_the_tree_itself(tree: Tree, tmp_path: Path
     if run(own.python, ["-c", "import pip"]).code != 0:
         made = run(own.python, ["-m", "ensurepip"], environment)
         assert made.code == 0, made.err
-    had = run(own.python, [*pip, "setuptools"], environment)
+    had = run(own.python, [*pip, "--upgrade", "setuptools", "wheel"], environment)
     if had.code != 0:
         pytest.skip(f"no package index gives setuptools: {had.last}")
     built = run(own.python, [*pip, "--no-build-isolation", str(project)], environment)
