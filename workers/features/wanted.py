@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from workers.fips.expected import UNKNOWN
 from workers.fips.inside import Answer, answers_of
 from workers.fips.running import run
 from workers.fips.tree import Tree
@@ -82,10 +83,9 @@ def judge(
         if number < feature.since or feature.system not in ("", system):
             continue
         answer = answers.get(feature.id, Answer("no answer", trouble or ""))
-        if answer.outcome == "unknown":
+        if answer.outcome == UNKNOWN:
             yield Skipped(f"feature.{feature.id}", answer.found)
             continue
-        found = answer.outcome if answer.found in ("", answer.outcome) else f"{answer.outcome}: {answer.found}"
-        yield Check(f"feature.{feature.id}", "off", "neutral", answer.outcome == "works", feature.what, found)
+        yield Check(f"feature.{feature.id}", "off", "neutral", answer.outcome == "works", feature.what, answer.in_words)
     if trouble is not None:
         yield Check("feature", "off", "neutral", False, "every probe answered", trouble)

@@ -34,6 +34,10 @@ class Answer:
     outcome: str
     found: str
 
+    @property
+    def in_words(self) -> str:
+        return self.outcome if self.found in ("", self.outcome) else f"{self.outcome}: {self.found}"
+
 
 @dataclass(frozen=True)
 class Inside:
@@ -98,8 +102,8 @@ def judge(inside: Inside, module: Module, mode: Mode) -> tuple[list[Check], list
         if why is not None:
             skipped.append(Skipped(f"inside.{expected.id}", why))
             continue
-        found = answer.outcome if answer.found in ("", answer.outcome) else f"{answer.outcome}: {answer.found}"
-        checks.append(Check(f"inside.{expected.id}", mode, expected.kind, answer.outcome == wanted, wanted, found))
+        held = answer.outcome == wanted
+        checks.append(Check(f"inside.{expected.id}", mode, expected.kind, held, wanted, answer.in_words))
     return checks, skipped
 
 
