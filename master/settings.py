@@ -13,6 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from master.home import Home
+from master.release import choice as release_choice
+from master.release.choice import Release
 from master.signing import choice
 from master.signing.choice import Signing
 from workers.errors import Failure, unknown_name
@@ -139,6 +141,7 @@ class Settings:
     suite: Suite = field(default_factory=Suite)
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
+    release: Release = field(default_factory=Release)
 
 
 LOCAL_WORKER = "local"
@@ -190,6 +193,7 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         "suite": Suite,
         "login": Login,
         "signing": Signing,
+        "release": Release,
     }
     for section, content in raw.items():
         if section not in sections:
@@ -272,6 +276,7 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
     if wrong is not None:
         said = {"wanted": wrong.wanted, "found": wrong.found, "todo": "See docs/provenance.md."}
         raise _wrong(path, text, "signing", wrong.key, wrong.what, **said)
+    _check_release(settings, matrix, path, text)
     if not is_loopback(settings.web.interface) and not settings.login.users:
         raise _wrong(
             path,
@@ -283,6 +288,24 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
             found=settings.web.interface,
             todo="Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login].",
         )
+
+
+def _check_release(settings: Settings, matrix: Matrix, path: Path, text: str) -> None:
+    matrix.cells_of(settings.release.set)
+    for name in settings.release.cells or []:
+        if name not in matrix.by_builder_name:
+            raise unknown_name(f"settings: {path}: [release] cells", "cell", name, list(matrix.by_builder_name))
+    wrong = release_choice.complaint(settings.release, list(settings.login.users))
+    if wrong is not None:
+        said = {"wanted": wrong.wanted, "found": wrong.found, "todo": "See docs/settings.md."}
+        raise _wrong(path, text, "release", wrong.key, wrong.what, **said)
+
+
+def release_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
+    """The cells that a release needs, each of them."""
+    if settings.release.cells is not None:
+        return [matrix.by_builder_name[name] for name in settings.release.cells]
+    return list(matrix.cells_of(settings.release.set))
 
 
 def load(home: Home, matrix: Matrix) -> Settings:
