@@ -238,15 +238,22 @@ class Store:
         return [*record.files(), *(attestation.bundles if attestation is not None else [])]
 
     def _path_of_record(self, record: ArchiveRecord, kind: Literal["index", "attested"] = "index") -> Path:
-        commit, builder = record.commit, record.builder
+        return self._place(record.commit, record.builder, record.number, kind)
+
+    def _place(self, commit: str, builder: str, number: int, kind: str) -> Path:
         if not COMMIT.match(commit) or not BUILDER.match(builder):
             raise Failure("store", f"{commit!r}, {builder!r}: no names for the index", todo="Nothing was stored.")
-        return self.root / kind / commit / builder / f"{int(record.number)}.json"
+        return self.root / kind / commit / builder / f"{int(number)}.json"
 
     def records(self) -> Iterator[ArchiveRecord]:
         """All records. One that can't be read is passed over: `prune` then drops nothing."""
         for path in sorted((self.root / "index").glob("*/*/*.json")):
             yield decode(path.read_bytes(), ArchiveRecord, str(path))
+
+    def record(self, commit: str, builder: str, number: int) -> ArchiveRecord | None:
+        """The record of a build of that commit. Raises Failure for names that are none, and what can't be read."""
+        path = self._place(commit, builder, number, "index")
+        return decode(path.read_bytes(), ArchiveRecord, str(path)) if path.exists() else None
 
     def find(self, builder: str, number: int) -> ArchiveRecord | None:
         """The record of a build, whatever its commit."""

@@ -43,7 +43,7 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def mount_at(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount on {target}")
 
@@ -70,7 +70,7 @@ def _writable_proc() -> int:
     return copied
 
 
-def _raise_loopback() -> None:
+def raise_loopback() -> None:
     """A new network namespace has a loopback interface that is down; tests of CPython talk to it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
@@ -85,31 +85,31 @@ def _arrange(mounts: list[dict[str, Any]], root: str, system: str | None) -> Non
     top = ""
     if system is not None:
         base = os.open(system, os.O_PATH | os.O_CLOEXEC)
-        _mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+        mount_at("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
         top = "/mnt/system"
         Path(top).mkdir()
-        _mount(f"/proc/self/fd/{base}", top, None, MS_BIND)
+        mount_at(f"/proc/self/fd/{base}", top, None, MS_BIND)
         os.close(base)
-        _mount("/dev", f"{top}/dev", None, MS_BIND | MS_REC)
-    _mount("tmpfs", f"{top}/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+        mount_at("/dev", f"{top}/dev", None, MS_BIND | MS_REC)
+    mount_at("tmpfs", f"{top}/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
     for descriptor, mount in opened:
         if mount["target"].startswith(root):
             Path(top + mount["target"]).mkdir(parents=True, exist_ok=True)
-        _mount(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
+        mount_at(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
     _read_only("/", True, recursive=True)
     for descriptor, mount in opened:
         if mount["writable"]:
             _read_only(top + mount["target"], False)
         os.close(descriptor)
-    _mount("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
+    mount_at("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
     try:
-        _mount("proc", f"{top}/proc", "proc", MS_NOSUID | MS_NODEV)
+        mount_at("proc", f"{top}/proc", "proc", MS_NOSUID | MS_NODEV)
     except OSError as error:
         # Inside a container the kernel refuses a second, less masked /proc. The outer one does, with other pids in it.
         if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
         if system is not None:
-            _mount("/proc", f"{top}/proc", None, MS_BIND | MS_REC)
+            mount_at("/proc", f"{top}/proc", None, MS_BIND | MS_REC)
     if system is not None:
         os.chroot(top)
 
@@ -120,7 +120,7 @@ def _hide_vsock() -> None:
     In a virtual machine that leads to its host alone: the tests wait for an answer, before 3.12 without an end.
     """
     if Path("/dev/vsock").exists():
-        _mount("/dev/null", "/dev/vsock", None, MS_BIND)
+        mount_at("/dev/null", "/dev/vsock", None, MS_BIND)
 
 
 def _become_ordinary() -> None:
@@ -166,7 +166,7 @@ def main() -> None:
     try:
         os.umask(0o022)
         socket.sethostname("pymint")
-        _raise_loopback()
+        raise_loopback()
         _arrange(entry["mounts"], entry["root"], entry.get("system"))
         if entry.get("ordinary_user"):
             _hide_vsock()
