@@ -43,8 +43,8 @@ class Asset:
 class ReleasedCell:
     """A cell as it is released: the build that counts, and what was found of it.
 
-    glibc_floor, provider_glibc_floor: None for macOS. archives: flavour to the name of the asset. tar_sha256: flavour to
-    the digest of the tar inside. builder_id: in whose name its bundles are signed.
+    glibc_floor, provider_glibc_floor: None for macOS. archives: flavour to the name of the asset. tar_sha256: flavour
+    to the digest of the tar inside. builder_id: in whose name its bundles are signed.
     """
 
     cell: CellName
