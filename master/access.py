@@ -69,7 +69,8 @@ class ControlsReleases(EndpointMatcherBase):
             return None
         if named.get("schedulername") == RELEASE or RELEASE in _listed(options.get("builderNames")):
             return Match(self.master)
-        builders = {str(one["builderid"]) for one in await self.master.data.get(("builders",)) if one["name"] == RELEASE}
+        known = await self.master.data.get(("builders",))
+        builders = {str(one["builderid"]) for one in known if one["name"] == RELEASE}
         asked = [options.get("builderid"), named.get("builderid")]
         if "buildid" in named or "build_number" in named or "buildrequestid" in named:
             found = await endpoint.get(ResultSpec(), named)

@@ -93,7 +93,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, Ask(gate.readiness)))],
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

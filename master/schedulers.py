@@ -70,9 +70,7 @@ class Push(schedulers.SingleBranchScheduler):
         yield self.setState("handled", [*handled, change.number][-REMEMBERED:])
 
 
-def schedulers_of(
-    worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str, gate: Gate
-) -> list[Any]:
+def schedulers_of(worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str, gate: Gate) -> list[Any]:
     """Every commit is built, so none may wait for a quieter tree: a commit without builds could not be released."""
     found: list[Any] = []
     if pushed:

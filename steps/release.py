@@ -148,9 +148,8 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
             return f"{self.name}: ended after {seconds(limit)}{' without any output' if silent else ''}"
         said = failure_in(command.stderr)
         if command.rc is None or command.rc < 0 or not said:
-            said = f"{self.name}: the process was ended from outside (exit code {command.rc})\n  " + (
-                "A rebuild of this build takes it up where it stopped."
-            )
+            said = f"{self.name}: the process was ended from outside (exit code {command.rc})\n"
+            said += "  A rebuild of this build takes it up where it stopped."
         return said
 
     async def _refuse(self, problem: str) -> int:

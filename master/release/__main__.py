@@ -1,7 +1,8 @@
 """A release's stages, each a process: `python -m master.release STAGE --tag T --commit SHA --run DIR`.
 
 MINT_HOME is in the environment. What a stage leaves for the next lies in DIR; the last is `STAGE.json`, its report.
-Without `--publish` it is a dry run, and the process confines itself before it does anything: `master/release/guard.py`.
+Without `--publish` it is a dry run, whose processes confine themselves before they do anything:
+`master/release/guard.py`.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
     home, matrix, progress = home_of(ROOT), load_matrix(), Progress()
     try:
         settings = farm_settings.load(home, matrix)
-        if not publish:
-            how = guard.confine(home, settings, ["-m", "master.release", *sys.argv[1:]])
-            progress.line(f"dry run: {how}")
+        # Collecting runs code of the archives, so it is confined in every release.
+        if stage == "collect" or not publish:
+            progress.line(f"confined: {guard.confine(home, settings, ['-m', 'master.release', *sys.argv[1:]])}")
         with one_at_a_time(home, progress.line):
             work = stages.Work(home, settings, matrix, tag, commit, directory, not publish, progress)
             report = stages.STAGES[stage](work)

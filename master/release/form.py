@@ -28,6 +28,7 @@ from master.settings import Settings
 from workers.errors import Failure
 from workers.model import Matrix
 
+
 @dataclass(frozen=True)
 class Gate:
     """What the form asks, both in a thread. readiness: of a commit. taken: why a tag can't be had for a commit, in a

@@ -6,8 +6,7 @@ that did not get as far as being published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,31 +16,22 @@ from twisted.internet import threads
 from twisted.web import server
 
 from master.archives import Archives, harden
+from master.release import kept
 from master.release.gate import objections
 from master.release.model import PLAN_NAME, TAG, Plan, Readiness
-from master.release.tags import plan_of
 from master.store import DIGEST, Stored
 from steps import pages
 from steps.checkout import COMMIT
 from workers.errors import Failure
 from workers.progress import size
 
+Ask = Callable[[str], Readiness]
 
-@dataclass(frozen=True)
-class Ask:
-    """The gate, asked in a thread."""
 
-    readiness: Callable[[str], Readiness]
-
-    def __call__(self, commit: str) -> bytes:
-        """JSON: the Readiness, `ready`, and `objections`, its sentences. Raises Failure."""
-        found = self.readiness(commit)
-        said: Mapping[str, Any] = {
-            **msgspec.to_builtins(found),
-            "ready": found.ready,
-            "objections": objections(found),
-        }
-        return msgspec.json.encode(said, order="sorted")
+def answer(found: Readiness) -> bytes:
+    """JSON: the Readiness, `ready`, and `objections`, its sentences."""
+    said = {**msgspec.to_builtins(found), "ready": found.ready, "objections": objections(found)}
+    return msgspec.json.encode(said, order="sorted")
 
 
 def listing(plan: Plan, identity: str) -> str:
@@ -61,7 +51,7 @@ def listing(plan: Plan, identity: str) -> str:
 
 
 class Releases(Archives):
-    """Both. `readiness` is asked for whoever reads; it costs some milliseconds."""
+    """Both. ask: the gate, in a thread and for whoever reads: it costs some milliseconds."""
 
     def __init__(self, store: Path, ask: Ask) -> None:
         super().__init__(store)
@@ -82,7 +72,7 @@ class Releases(Archives):
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
 
-        def answer(data: bytes) -> None:
+        def send(data: bytes) -> None:
             if not gone:
                 request.write(data + b"\n")
                 request.finish()
@@ -90,29 +80,26 @@ class Releases(Archives):
         def broken(failure: Any) -> None:
             request.setResponseCode(500)
             problem = failure.value
-            answer(msgspec.json.encode({"error": str(problem) if isinstance(problem, Failure) else repr(problem)}))
+            send(msgspec.json.encode({"error": str(problem) if isinstance(problem, Failure) else repr(problem)}))
 
-        threads.deferToThread(self.ask, commit).addCallbacks(answer, broken)
+        threads.deferToThread(lambda: answer(self.ask(commit))).addCallbacks(send, broken)
         return server.NOT_DONE_YET
 
     def _look_up(self, parts: list[str]) -> tuple[str, Any]:
         if len(parts) < 2 or not TAG.match(parts[0]) or not DIGEST.match(parts[1]):
             return "missing", "releases/TAG/PLAN/FILE, or releases/readiness?sha=SHA"
-        plan = plan_of(self.store.root, parts[0], parts[1])
-        if plan is None:
+        path = self.store.root / kept.RELEASES / parts[0] / parts[1] / PLAN_NAME
+        if not path.exists():
             return "missing", "no such plan was made here"
+        plan = kept.read(self.store.root, parts[0], parts[1])
         if len(parts) == 2:
             return "move", f"{parts[1]}/"
         if parts[2] == "":
             return "page", listing(plan, parts[1])
         if parts[2] == PLAN_NAME:
-            return "file", self._plan_file(parts[0], parts[1])
+            return "file", (path, Stored(PLAN_NAME, parts[1], path.stat().st_size))
         wanted = plan.asset(parts[2])
         if wanted is None or len(parts) > 3:
             return "missing", "no such file of that release"
         stored = Stored(wanted.name, wanted.sha256, wanted.size)
         return "file", (self.store.checked(stored), stored)
-
-    def _plan_file(self, tag: str, identity: str) -> tuple[Path, Stored]:
-        path = self.store.root / "releases" / tag / identity / PLAN_NAME
-        return path, Stored(PLAN_NAME, identity, path.stat().st_size)

@@ -76,7 +76,12 @@ def collect(work: Work) -> StageReport:
     readiness = read_report(work.directory / READINESS, Readiness)
     collection = collecting.collect(work.home, work.settings, work.matrix, readiness, work.say)
     write_report(collection, work.directory / COLLECTION)
-    return StageReport("pymint/release-stage/1", collecting.summary(collection))
+    archives = [one for cell in collection.cells for one in cell.archives]
+    total = sum(one.archive.size for one in archives)
+    return StageReport(
+        "pymint/release-stage/1",
+        f"{len(archives)} archives of {len(collection.cells)} cells, {size(total)}: as recorded, judged and signed",
+    )
 
 
 def plan(work: Work) -> StageReport:

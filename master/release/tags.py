@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
 from master import settings as farm_settings
 from master.home import Home
-from master.release.model import PLAN_NAME, TAG, Plan
+from master.release import kept
+from master.release.model import PLAN_NAME, Plan
 from master.release.publishing import places_of
 from master.settings import Settings
-from master.store import DIGEST
 from workers.errors import Failure
-from workers.reports.base import decode
+from workers.reports.base import read_report
 
 # The only place that is looked into without a connection.
 LOCAL = "directory"
-
-
-def plan_path(store: Path, tag: str, identity: str) -> Path:
-    """Where a plan is kept. Raises Failure for what is no tag or no digest."""
-    if not TAG.match(tag) or not DIGEST.match(identity):
-        raise Failure("release", f"{tag!r}, {identity!r}: no release", todo="A tag and the digest of a plan name one.")
-    return store / "releases" / tag / identity / PLAN_NAME
-
-
-def plan_of(store: Path, tag: str, identity: str) -> Plan | None:
-    """A plan that this farm made, None when it did not. Raises Failure when it can't be read."""
-    path = plan_path(store, tag, identity)
-    return decode(path.read_bytes(), Plan, str(path)) if path.exists() else None
 
 
 def objection(
@@ -52,16 +39,15 @@ def objection(
 def ask(home: Home, settings: Settings, tag: str, commit: str, *, dry_run: bool, begun: bool) -> str:
     """`objection`, after asking the places. Blocking. A place that does not answer is no obstacle here: publishing
     asks again. In a dry run only the local directory is asked."""
-    store = farm_settings.store_path(settings, home)
+    if dry_run:
+        local = [one for one in settings.release.places if one == LOCAL]
+        settings = replace(settings, release=replace(settings.release, places=local))
     holders: dict[str, str | None] = {}
-    commits: dict[str, str] = {}
-    for place in places_of(settings, home, rehearsal=False, only=LOCAL if dry_run else None):
+    for place in places_of(settings, home, rehearsal=False):
         try:
-            identity = place.taken(tag)
-            plan = plan_of(store, tag, identity) if identity is not None else None
+            holders[place.name] = place.taken(tag)
         except Failure:
             continue
-        holders[place.name] = identity
-        if plan is not None and identity is not None:
-            commits[identity] = plan.commit
+    made = farm_settings.store_path(settings, home) / kept.RELEASES / tag
+    commits = {path.parent.name: read_report(path, Plan).commit for path in made.glob(f"*/{PLAN_NAME}")}
     return objection(tag, commit, holders, commits, begun=begun)
