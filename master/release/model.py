@@ -44,7 +44,7 @@ class ReleasedCell:
     """A cell as it is released: the build that counts, and what was found of it.
 
     glibc_floor, provider_glibc_floor: None for macOS. archives: flavour to the name of the asset. tar_sha256: flavour
-    to the digest of the tar inside. builder_id: in whose name its bundles are signed.
+    to the digest of the tar inside. builder_id: in whose name its bundles are signed. deployment_target: of macOS.
     """
 
     cell: CellName
@@ -61,6 +61,7 @@ class ReleasedCell:
     archives: dict[Flavour, str]
     tar_sha256: dict[Flavour, str]
     builder_id: str = ""
+    deployment_target: str | None = None
 
 
 @dataclass(frozen=True)
