@@ -31,6 +31,7 @@ OPEN_TREE_CLONE = 1
 MOUNT_ATTR_RDONLY = 1
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 CLONE_NEWUSER = 0x10000000
+PR_CAPBSET_DROP = 24
 ORDINARY = 1  # `daemon` or `bin`: a user that every /etc/passwd has
 NOT_ENTERED = 125  # like env(1) and timeout(1): the command was never run
 
@@ -48,7 +49,7 @@ def mount_at(source: str, target: str, kind: str | None, flags: int, data: str |
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount on {target}")
 
 
-def _read_only(path: str, on: bool, *, recursive: bool = False, directory: int = AT_FDCWD) -> None:
+def read_only(path: str, on: bool, *, recursive: bool = False, directory: int = AT_FDCWD) -> None:
     """Sets or clears read-only on the mount at `path`, leaving the flags that a user namespace may not touch.
 
     directory: a mount's own descriptor, with an empty path.
@@ -66,8 +67,13 @@ def _writable_proc() -> int:
     """
     copied: int = _libc.syscall(SYS_OPEN_TREE, AT_FDCWD, b"/proc", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE)
     _check(min(copied, 0), "open_tree on /proc")
-    _read_only("", False, directory=copied)
+    read_only("", False, directory=copied)
     return copied
+
+
+def drop(capability: int) -> None:
+    """No program that is started from here on has that capability, root's included (capabilities(7))."""
+    _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), f"prctl for capability {capability}")
 
 
 def raise_loopback() -> None:
@@ -96,10 +102,10 @@ def _arrange(mounts: list[dict[str, Any]], root: str, system: str | None) -> Non
         if mount["target"].startswith(root):
             Path(top + mount["target"]).mkdir(parents=True, exist_ok=True)
         mount_at(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
-    _read_only("/", True, recursive=True)
+    read_only("/", True, recursive=True)
     for descriptor, mount in opened:
         if mount["writable"]:
-            _read_only(top + mount["target"], False)
+            read_only(top + mount["target"], False)
         os.close(descriptor)
     mount_at("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
     try:

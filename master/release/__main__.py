@@ -16,7 +16,7 @@ import click
 from master import settings as farm_settings
 from master.home import home_of
 from master.release import guard, stages
-from master.release.releasing import one_at_a_time
+from master.release.releasing import one_at_a_time, prepare_lock
 from steps.release import StageName
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
@@ -35,9 +35,12 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
     home, matrix, progress = home_of(ROOT), load_matrix(), Progress()
     try:
         settings = farm_settings.load(home, matrix)
-        # Collecting runs code of the archives, so it is confined in every release.
-        if stage == "collect" or not publish:
-            progress.line(f"confined: {guard.confine(home, settings, ['-m', 'master.release', *sys.argv[1:]])}")
+        prepare_lock(home)
+        # Collecting runs code of the archives, so it is confined in every release, and writes nowhere else.
+        sealed = directory if stage == "collect" else None
+        if sealed is not None or not publish:
+            how = guard.confine(home, settings, ["-m", "master.release", *sys.argv[1:]], sealed)
+            progress.line(f"confined: {how}")
         with one_at_a_time(home, progress.line):
             work = stages.Work(home, settings, matrix, tag, commit, directory, not publish, progress)
             report = stages.STAGES[stage](work)

@@ -4,6 +4,8 @@ Where Linux lets namespaces be made, the kernel sees to it: the process starts i
 a loopback of its own, and with the files that are not for it covered. Everywhere the process also refuses by itself,
 with words; that alone does not bind the programs that it starts.
 
+The stage that runs code of the archives is sealed as well: it can write to one directory only.
+
     python -m master.release.guard COVERED_JSON COMMAND...     inside of the new namespaces
 """
 
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from workers import enter_sandbox
 from workers.errors import Failure
 
 MARK = "PYMINT_CONFINED"
+# capabilities(7): by the one a mount is undone, by the other another process's view of the files is had.
+CAP_SYS_ADMIN, CAP_SYS_PTRACE = 21, 19
 # What the environment may tell a client that is not for a dry run.
 SECRETS = ("AWS_", "GITHUB_", "GH_", "VAULT_", "AZURE_", "GOOGLE_", "PYKCS11")
 
@@ -37,12 +41,13 @@ SECRETS = ("AWS_", "GITHUB_", "GH_", "VAULT_", "AZURE_", "GOOGLE_", "PYKCS11")
 class Covered:
     """What is not for a dry run, by absolute paths. keys: a directory of which only public and dry-run files are seen.
 
-    directories: seen empty; files: seen empty.
+    directories: seen empty; files: seen empty. sealed: the one directory that can be written to, "" for no seal.
     """
 
     keys: str
     directories: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    sealed: str = ""
 
 
 def covered(home: Home, settings: Settings) -> Covered:
@@ -72,20 +77,28 @@ def namespaces() -> list[str] | None:
     return None
 
 
-def confine(home: Home, settings: Settings, arguments: Sequence[str]) -> str:
+def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Path | None = None) -> str:
     """Returns in a process that is confined, with the words for how. Does not return in the one that is not yet.
 
-    arguments: of `python`, by which this process is started again.
+    arguments: of `python`, by which this process is started again. sealed: a directory, where nothing else can be
+    written to; temporary files go there too.
     """
     what = covered(home, settings)
+    if sealed is not None:
+        what = replace(what, sealed=str(sealed.resolve()))
+        sealed.mkdir(parents=True, exist_ok=True)
     refuse_by_itself(what)
     if os.environ.get(MARK) == "1":
-        return "no network but its own loopback, no production key, by namespaces of the kernel"
+        return "no network but its own loopback, no production key, by namespaces of the kernel" + (
+            f", nothing written but to {sealed}" if sealed is not None else ""
+        )
     command = namespaces()
     if command is None:
         return "this system has no namespaces for it: the process itself refuses connections and production keys"
     inside = [sys.executable, "-m", "master.release.guard", json.dumps(asdict(what)), sys.executable, *arguments]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    if what.sealed:
+        kept["TMPDIR"] = what.sealed
     sys.stdout.flush()
     return os.execvpe(command[0], [*command, *inside], {**kept, MARK: "1"})
 
@@ -129,7 +142,10 @@ def _refuse_connection(address: Any) -> None:
 
 
 def cover(what: Covered) -> None:
-    """Inside of a mount namespace: puts emptiness over what is covered, and the harmless keys back. Raises OSError."""
+    """Inside of a mount namespace: puts emptiness over what is covered, and the harmless keys back; for good.
+
+    Raises OSError.
+    """
     enter_sandbox.raise_loopback()
     own = Path(what.keys)
     with tempfile.TemporaryDirectory() as name:
@@ -142,6 +158,19 @@ def cover(what: Covered) -> None:
     for file in what.files:
         if Path(file).exists():
             enter_sandbox.mount_at("/dev/null", file, None, enter_sandbox.MS_BIND)
+    if what.sealed:
+        seal(what.sealed)
+    for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE):
+        enter_sandbox.drop(capability)
+
+
+def seal(directory: str) -> None:
+    """Makes everything read-only but this directory. Raises OSError."""
+    enter_sandbox.mount_at(directory, directory, None, enter_sandbox.MS_BIND)
+    enter_sandbox.read_only("/", True, recursive=True)
+    for path in (directory, "/proc"):  # namespaces are told in /proc who is who in them
+        enter_sandbox.read_only(path, False)
+    enter_sandbox.mount_at("tmpfs", "/dev/shm", "tmpfs", enter_sandbox.MS_NOSUID, "mode=1777")
 
 
 def main(arguments: Sequence[str]) -> None:

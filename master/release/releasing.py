@@ -59,15 +59,20 @@ def _forget_old_runs(home: Home, buildid: int) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def prepare_lock(home: Home) -> None:
+    """Makes what `one_at_a_time` locks, which a sealed process could not."""
+    home.releasing.mkdir(parents=True, exist_ok=True)
+    (home.releasing / "lock").touch()
+
+
 @contextmanager
 def one_at_a_time(home: Home, say: Callable[[str], None], wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Held by a stage while it works. Buildbot's lock is gone with a killed master, the master's children are not.
 
     Raises Failure when another process still works on a release after `wait_s` seconds.
     """
-    home.releasing.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
-    with (home.releasing / "lock").open("a") as stream:
+    with (home.releasing / "lock").open() as stream:
         said = False
         while True:
             try:

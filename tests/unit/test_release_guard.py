@@ -96,7 +96,8 @@ PUBLIC = ("keys/farm.pub", "keys/farm-ca.crt", "keys/keys.json", "keys/dry-run.p
 @pytest.mark.parametrize("name", SECRETS)
 def test_no_program_that_a_dry_run_starts_reads_a_secret(home: Home, name: str) -> None:
     assert (home.root / name).read_text()
-    said = run(home, "kernel", "read", str(home.root / name))
+    again = f"; umount -l {home.root / name} {home.keys} {home.secrets}; cat {home.root / name}"
+    said = run(home, "kernel", "read", str(home.root / name) + again)
     assert not [word for word in ("secret", "password", "token of") if word in said.replace(name, "")], said
 
 
@@ -149,3 +150,29 @@ def test_what_is_covered_is_what_the_settings_name(tmp_path: Path) -> None:
     settings: Settings = parse('[release]\ns3_credentials_file = "/etc/s3"\n', tmp_path / "settings.toml")
     found = guard.covered(Home(tmp_path, ROOT), settings)
     assert found == guard.Covered(str(tmp_path / "keys"), [str(tmp_path / "secrets")], ["/etc/s3"])
+
+
+@needs_namespaces
+def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, tmp_path: Path) -> None:
+    own = home.root / "run"
+    program = (
+        f"touch {own}/here && echo one; touch {home.root}/there && echo two; touch /tmp/anywhere-{os.getpid()} && "
+        f"echo three; echo $TMPDIR; mount -o remount,rw / ; umount -l {home.keys}; cat {home.keys}/farm.pem; "
+        f"cat /proc/{os.getpid()}/root{home.keys}/farm.pem; echo x > /dev/null && echo four; "
+        "echo y > /dev/shm/z && echo five; unshare --user --map-root-user true && echo six"
+    )
+    code = PROGRAM.replace("*sys.argv[1:]])", '*sys.argv[1:]], Path(os.environ["SEALED"]))')
+    code = code.replace('f"cat {value}"', 'os.environ["SHELL_PROGRAM"]')
+    environment = {**os.environ, "PROGRAM": code, "SEALED": str(own), "SHELL_PROGRAM": program}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(home.root), "kernel", "read", ""], cwd=ROOT, env=environment,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "0 one" in lines, done.stdout
+    assert str(own) in lines
+    assert {"two", "three"} & set(lines) == set()
+    assert {"four", "five", "six"} <= set(lines), done.stdout
+    assert "secret" not in done.stdout
+    assert (own / "here").exists()
