@@ -62,7 +62,8 @@ def _forget_old_runs(home: Home, buildid: int) -> None:
 def prepare_lock(home: Home) -> None:
     """Makes what `one_at_a_time` locks, which a sealed process could not."""
     home.releasing.mkdir(parents=True, exist_ok=True)
-    (home.releasing / "lock").touch()
+    if not (home.releasing / "lock").exists():
+        (home.releasing / "lock").touch()
 
 
 @contextmanager

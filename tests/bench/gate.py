@@ -22,7 +22,7 @@ import click
 from master.release import standing
 from master.release.gate import Terms, judge
 from master.store import Store
-from tests.unit.release_samples import REPOSITORY, Builds, commit_of, make_database, record
+from tests.unit.gate_samples import REPOSITORY, Builds, commit_of, make_database, record
 from workers.model import load_matrix
 from workers.progress import size
 

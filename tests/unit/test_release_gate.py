@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from master.release.gate import Built, Kept, Standing, Terms, judge, objections, standing_of
-from tests.unit.release_samples import OURS, VALIDATED
+from tests.unit.gate_samples import OURS, VALIDATED
 from workers.model import load_matrix
 
 CELLS = load_matrix().cells_of("release")[:3]

@@ -12,7 +12,7 @@ from master.release import standing
 from master.release.gate import Built
 from master.settings import parse
 from master.store import Store
-from tests.unit.release_samples import OURS, REPOSITORY, Builds, commit_of, make_database, record
+from tests.unit.gate_samples import OURS, REPOSITORY, Builds, commit_of, make_database, record
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
