@@ -22,9 +22,9 @@ def own_url(place: PlaceName, chosen: Release, home: Home, tag: str) -> str:
     if place == "github":
         return f"{_forge(chosen.github_api)}/{chosen.github_repository}/releases/download/{tag}"
     if place == "s3":
-        endpoint = chosen.s3_endpoint or f"https://s3.{chosen.s3_region}.amazonaws.com"
-        parts = [endpoint.rstrip("/"), str(chosen.s3_bucket), chosen.s3_prefix.strip("/"), tag]
-        return "/".join(part for part in parts if part)
+        own = f"https://{chosen.s3_bucket}.s3.{chosen.s3_region}.amazonaws.com"
+        bucket = own if chosen.s3_endpoint is None else f"{chosen.s3_endpoint.rstrip('/')}/{chosen.s3_bucket}"
+        return "/".join(part for part in (bucket, chosen.s3_prefix.strip("/"), tag) if part)
     return f"file://{quote(str(home.root / chosen.directory / tag))}"
 
 

@@ -22,7 +22,7 @@ MEDIA_TYPES = {
     ".jsonl": "application/jsonl",
     ".ndjson": "application/x-ndjson",
     ".html": "text/html; charset=utf-8",
-    ".md": "text/markdown; charset=utf-8",
+    ".md": "text/markdown",
 }
 # What the judges said, and the page that people are shown. All others stay in the farm's store: GitHub takes 500 new
 # files an hour, and 21 cells have 336 archives, bundles and bills of materials already.

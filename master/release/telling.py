@@ -15,10 +15,12 @@ from master.release.changes import Changes, changes, floor, module_floor, provid
 from master.release.model import NOTES_NAME, PLAN_NAME, SUMS_NAME, Asset, Plan, ReleasedCell
 from master.signing.bundle import SUFFIX
 from master.signing.keeping import KEYS, ROOT
-from workers.model import FLAVOURS, Flavour
+from workers.model import Flavour
 from workers.progress import size
 
 PAGE = "index.html"
+# What most people want first.
+_COLUMNS: tuple[Flavour, ...] = (*indexes.INSTALLED, "debug_symbols")
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -51,24 +53,21 @@ class Said:
 def _row(plan: Plan, cell: ReleasedCell) -> Row:
     own = [one for one in plan.assets if one.builder == cell.builder]
     archives = {one.flavour: one for one in own if one.role == "archive" and one.flavour is not None}
-    titles = {"-prove.html": "FIPS proof", "-prove.json": "proof", "-validate.json": "rules", "-test.json": "tests"}
+    titles = {"-prove.html": "FIPS proof", "-validate.json": "rules", "-test.json": "tests"}
     more = [(title, one) for end, title in titles.items() for one in own if one.name.endswith(end)]
     more += [("SBOM", one) for one in own if one.role == "sbom" and one.flavour == "full" and ".cdx." in one.name]
-    return Row(cell.cell.target, cell.cell.variant, {one: archives[one] for one in FLAVOURS if one in archives}, more)
+    return Row(cell.cell.target, cell.cell.variant, {one: archives[one] for one in _COLUMNS if one in archives}, more)
 
 
 def groups(plan: Plan) -> list[Group]:
-    """The cells by version, newest first; in each by target, what most people run first."""
+    """The cells by version, newest first; in each what most people run first, then as the plan has them."""
     found: dict[str, list[ReleasedCell]] = {}
     for cell in plan.cells:
         found.setdefault(cell.python_version, []).append(cell)
     return [
         Group(
             version,
-            [
-                _row(plan, cell)
-                for cell in sorted(cells, key=lambda one: (len(indexes.parts(one.cell.variant)[0]), one.builder))
-            ],
+            [_row(plan, cell) for cell in sorted(cells, key=lambda one: len(indexes.parts(one.cell.variant)[0]))],
         )
         for version, cells in sorted(found.items(), key=lambda item: indexes.newest_first(item[0]))
     ]
@@ -118,7 +117,7 @@ def _facts(plan: Plan, before: Plan | None) -> dict[str, object]:
     return {
         "plan": plan,
         "groups": groups(plan),
-        "flavours": [one for one in FLAVOURS if any(asset.flavour == one for asset in archives)],
+        "flavours": [one for one in _COLUMNS if any(asset.flavour == one for asset in archives)],
         "providers": providers(plan),
         "needs": needs(plan),
         "made_of": made_of(plan),
