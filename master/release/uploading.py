@@ -30,7 +30,7 @@ class Patience:
     chance: Callable[[], float] = random.random
 
     def pause(self, attempt: int, trouble: Trouble) -> float:
-        """Seconds before the next try: what the place asked for, else 1, 2, 4, ... and up to half more. attempt: from 1."""
+        """Seconds before the next try: as the place asked, else 1, 2, 4, ... and up to half more. attempt: from 1."""
         if trouble.wait_s is not None:
             return trouble.wait_s
         return float(min(2 ** (attempt - 1), 60)) * (1 + self.chance() / 2)
