@@ -9,10 +9,11 @@ from pathlib import Path
 from master import settings as farm_settings
 from master.home import Home
 from master.release import collect as collecting
-from master.release import planning, publishing, standing, tags
+from master.release import kept, planning, publishing, standing, tags
 from master.release.collect import Collection
 from master.release.gate import objections, standing_of
 from master.release.model import Plan, Readiness, checked_tag, identity
+from master.release.places.chosen import places_of
 from master.settings import Settings
 from master.store import Store
 from steps.release import StageName, StageReport
@@ -59,7 +60,7 @@ def gate(work: Work) -> StageReport:
     if not readiness.ready:
         raise Failure(
             "release", f"{work.commit[:12]} can't be released as {tag}: {standing_of(readiness)}",
-            todo="\n".join([*objections(readiness), "Mend what is named, then rebuild this build."]),
+            todo="\n".join([*_details(readiness), "Mend what is named, then rebuild this build."]),
         )  # fmt: skip
     kind = "dry run" if work.dry_run else "release"
     notes = f"; {' '.join(readiness.notes)}" if readiness.notes else ""
@@ -69,6 +70,11 @@ def gate(work: Work) -> StageReport:
         {f"{one.builder} #{one.number}": f"archives/{one.builder}/{one.number}/" for one in readiness.cells},
         {"got_revision": work.commit},
     )
+
+
+def _details(readiness: Readiness) -> list[str]:
+    """The objections, but for the count, which stands in the headline."""
+    return [one for one in objections(readiness) if not one.startswith(standing_of(readiness))]
 
 
 def collect(work: Work) -> StageReport:
@@ -108,11 +114,14 @@ def plan(work: Work) -> StageReport:
 def publish(work: Work) -> StageReport:
     """Raises Failure; a rebuild takes it up where it stopped."""
     made = read_report(work.directory / "plan-made.json", Plan)
-    places = publishing.places_of(work.settings, work.home, rehearsal=work.dry_run)
+    places = places_of(work.settings, work.home, rehearsal=work.dry_run)
     state = work.home.releasing / ("rehearsals" if work.dry_run else "state")
     done = publishing.publish(made, work.store, places, state, work.say)
-    where = {one.place: one.where for one in done.places}
-    before = all(one.already for one in done.places)
+    if not work.dry_run:
+        kept.mark_published(work.store.root, made)
+    write_report(done, work.directory / "published.json")
+    where = {one.place: one.address for one in done.places}
+    before = all(one.was_there for one in done.places)
     kind = "rehearsed" if work.dry_run else "published"
     return StageReport(
         "pymint/release-stage/1",

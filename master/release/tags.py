@@ -9,7 +9,8 @@ from master import settings as farm_settings
 from master.home import Home
 from master.release import kept
 from master.release.model import PLAN_NAME, Plan
-from master.release.publishing import places_of
+from master.release.places.base import Trouble
+from master.release.places.chosen import places_of
 from master.settings import Settings
 from workers.errors import Failure
 from workers.reports.base import read_report
@@ -45,9 +46,11 @@ def ask(home: Home, settings: Settings, tag: str, commit: str, *, dry_run: bool,
     holders: dict[str, str | None] = {}
     for place in places_of(settings, home, rehearsal=False):
         try:
-            holders[place.name] = place.taken(tag)
-        except Failure:
+            holders[place.name] = place.published(tag)
+        except Trouble:
             continue
+        except Failure as failure:
+            return f"the tag {tag} can't be had: {failure.what}"
     made = farm_settings.store_path(settings, home) / kept.RELEASES / tag
     commits = {path.parent.name: read_report(path, Plan).commit for path in made.glob(f"*/{PLAN_NAME}")}
     return objection(tag, commit, holders, commits, begun=begun)

@@ -258,7 +258,12 @@ class Endpoint:
 class Data:
     """As much of Buildbot's data API as rules ask; the real one is asked in tests/integration/test_release.py."""
 
-    PATHS: ClassVar = {"builds": "buildid", "buildrequests": "buildrequestid", "builders": "builderid", "workers": "workerid"}
+    PATHS: ClassVar = {
+        "builds": "buildid",
+        "buildrequests": "buildrequestid",
+        "builders": "builderid",
+        "workers": "workerid",
+    }
 
     def getEndpoint(self, path: tuple[str, ...]) -> tuple[Endpoint, dict[str, Any]]:
         if path[0] == "forceschedulers":
