@@ -36,6 +36,12 @@ def fetch_now(path: Path, url: str) -> None:
             raise _unfetched(url, said)
 
 
+def has_on_branch(path: Path, commit: str, branch: str) -> bool:
+    """Whether a branch of the mirror has the commit, as far as it was fetched. For processes without a reactor."""
+    command = ["git", "-C", str(path), "merge-base", "--is-ancestor", commit, f"refs/heads/{branch}"]
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
 def _unfetched(url: str, said: str) -> Failure:
     return Failure(
         "repository", f"{url} could not be fetched", found=said[-500:], todo="See [repository] url in settings.toml."

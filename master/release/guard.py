@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from master import settings as farm_settings
 from master.home import Home
 from master.settings import Settings
 from master.signing import choice, keys, pen
@@ -41,13 +42,15 @@ SECRETS = ("AWS_", "GITHUB_", "GH_", "VAULT_", "AZURE_", "GOOGLE_", "PYKCS11")
 class Covered:
     """What is not for a dry run, by absolute paths. keys: a directory of which only public and dry-run files are seen.
 
-    directories: seen empty; files: seen empty. sealed: the one directory that can be written to, "" for no seal.
+    directories: seen empty; files: seen empty. sealed: the one directory that can be written to, "" for no seal; then
+    /tmp is one below it. seen: directories that are still seen when they lie below the other /tmp.
     """
 
     keys: str
     directories: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     sealed: str = ""
+    seen: list[str] = field(default_factory=list)
 
 
 def covered(home: Home, settings: Settings) -> Covered:
@@ -85,8 +88,9 @@ def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Pa
     """
     what = covered(home, settings)
     if sealed is not None:
-        what = replace(what, sealed=str(sealed.resolve()))
-        sealed.mkdir(parents=True, exist_ok=True)
+        seen = [home.root, farm_settings.store_path(settings, home), home.checkout, sys.prefix, sys.base_prefix]
+        what = replace(what, sealed=str(sealed.resolve()), seen=[os.path.realpath(one) for one in seen])
+        (sealed / "tmp").mkdir(parents=True, exist_ok=True)
     refuse_by_itself(what)
     if os.environ.get(MARK) == "1":
         return "no network but its own loopback, no production key, by namespaces of the kernel" + (
@@ -159,16 +163,26 @@ def cover(what: Covered) -> None:
         if Path(file).exists():
             enter_sandbox.mount_at("/dev/null", file, None, enter_sandbox.MS_BIND)
     if what.sealed:
-        seal(what.sealed)
+        seal(what.sealed, what.seen)
     for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE):
         enter_sandbox.drop(capability)
 
 
-def seal(directory: str) -> None:
-    """Makes everything read-only but this directory. Raises OSError."""
+def seal(directory: str, seen: Sequence[str]) -> None:
+    """Makes everything read-only but this directory, and a /tmp in it: some programs know no other. Raises OSError."""
+    here = os.getcwd()  # noqa: PTH109
+    hidden = [one for one in (directory, *seen) if one.startswith("/tmp/") and Path(one).exists()]
+    # The one above before what lies in it, which would be covered by it again.
+    opened = [(os.open(one, os.O_PATH | os.O_CLOEXEC), one) for one in sorted(set(hidden), key=len)]
+    enter_sandbox.mount_at(f"{directory}/tmp", "/tmp", None, enter_sandbox.MS_BIND)
+    for descriptor, one in opened:
+        Path(one).mkdir(parents=True, exist_ok=True)
+        enter_sandbox.mount_at(f"/proc/self/fd/{descriptor}", one, None, enter_sandbox.MS_BIND | enter_sandbox.MS_REC)
+        os.close(descriptor)
     enter_sandbox.mount_at(directory, directory, None, enter_sandbox.MS_BIND)
+    os.chdir(here)
     enter_sandbox.read_only("/", True, recursive=True)
-    for path in (directory, "/proc"):  # namespaces are told in /proc who is who in them
+    for path in (directory, "/tmp", "/proc"):  # namespaces are told in /proc who is who in them
         enter_sandbox.read_only(path, False)
     enter_sandbox.mount_at("tmpfs", "/dev/shm", "tmpfs", enter_sandbox.MS_NOSUID, "mode=1777")
 

@@ -14,11 +14,10 @@ from urllib.parse import quote
 
 from master import settings as farm_settings
 from master.home import Home
-from master.mirror import fetch_now
+from master.mirror import fetch_now, has_on_branch
 from master.release.gate import Built, Kept, Standing, Terms, judge, that_count
 from master.release.model import Readiness
 from master.settings import Settings
-from master.signing import facts
 from master.store import Store
 from workers.errors import Failure
 from workers.model import Matrix
@@ -103,11 +102,11 @@ def off_branch(home: Home, settings: Settings, commit: str, *, fetch: bool) -> l
     fetch: whether the mirror is brought up to date when it does not have the commit there.
     """
     branch = settings.repository.branch
-    if facts.on_branch(home, commit, branch):
+    if has_on_branch(home.repository, commit, branch):
         return []
     if fetch:
         fetch_now(home.repository, farm_settings.repository_url(settings, home))
-        if facts.on_branch(home, commit, branch):
+        if has_on_branch(home.repository, commit, branch):
             return []
     return [f"the commit {commit} is not on {branch}"]
 

@@ -156,8 +156,8 @@ def test_what_is_covered_is_what_the_settings_name(tmp_path: Path) -> None:
 def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, tmp_path: Path) -> None:
     own = home.root / "run"
     program = (
-        f"touch {own}/here && echo one; touch {home.root}/there && echo two; touch /tmp/anywhere-{os.getpid()} && "
-        f"echo three; echo $TMPDIR; mount -o remount,rw / ; umount -l {home.keys}; cat {home.keys}/farm.pem; "
+        f"touch {own}/here && echo one; touch {home.root}/there && echo two; touch /var/tmp/anywhere-{os.getpid()} && "
+        f"echo three; echo t > /tmp/mine-{os.getpid()} && echo seven; ls /tmp; echo $TMPDIR; mount -o remount,rw / ; umount -l {home.keys}; cat {home.keys}/farm.pem; "
         f"cat /proc/{os.getpid()}/root{home.keys}/farm.pem; echo x > /dev/null && echo four; "
         "echo y > /dev/shm/z && echo five; unshare --user --map-root-user true && echo six"
     )
@@ -173,6 +173,8 @@ def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, 
     assert "0 one" in lines, done.stdout
     assert str(own) in lines
     assert {"two", "three"} & set(lines) == set()
-    assert {"four", "five", "six"} <= set(lines), done.stdout
+    assert {"four", "five", "six", "seven"} <= set(lines), done.stdout
     assert "secret" not in done.stdout
     assert (own / "here").exists()
+    assert (own / "tmp" / f"mine-{os.getpid()}").exists()
+    assert not Path(f"/tmp/mine-{os.getpid()}").exists()
