@@ -240,6 +240,7 @@ def test_the_next_release_tells_what_changed_and_keeps_older_versions(farm: Smal
 def test_what_a_release_names_outlives_retention(farm: SmallFarm, tmp_path: Path) -> None:
     plan = planned(farm)
     kept.mark_published(farm.store.root, plan)
+    os.utime(farm.store.root / "releases" / TAG / identity(plan) / "release-plan.json", (0, 0))
     next_commit(farm, tmp_path)
     for _ in range(2):
         farm.build()
