@@ -31,7 +31,7 @@ from steps.handover import Submission
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import Cell, Flavour, Matrix
-from workers.progress import size
+from workers.progress import seconds, size
 
 T = TypeVar("T")
 NOTHING_RELEASED = "Nothing is released."
@@ -266,14 +266,16 @@ def _again(
         path, name = store.path_of(one.archive.sha256), one.archive.name
         with _of(cell.record):
             valid = programs.validate(path, name)
+            took = valid.measure.cpu_s
             _same(f"other bytes were validated again than {name} holds", one.tar_sha256, valid.tar_sha256)
             proven = one.flavour != "debug_symbols" and cell.record.cell.target == native_target()
             if proven:
                 proof = programs.prove(path, name)
+                took += proof.measure.cpu_s
                 _same(f"other bytes were proven again than {name} holds", one.tar_sha256, proof.tar_sha256)
                 _same(f"{name} holds another FIPS module", cell.provider_sha256, proof.provider_sha256)
         done = "valid" + (", and its FIPS mode proven" if proven else "")
-        say(f"{name}: {done}, again")
+        say(f"{name}: {done}, again; {seconds(took)} of CPU")
         return CheckedArchive(one.flavour, one.archive, one.tar_sha256, one.bundle, True, proven)
 
     jobs = [lambda cell=cell, one=one: judge(cell, one) for cell in cells for one in cell.archives]
