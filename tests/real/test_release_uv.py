@@ -105,7 +105,8 @@ def said(store: Store, records: list[ArchiveRecord]) -> str:
     assert attestation is not None
     bundle = decode(store.path_of(attestation.bundles[0].sha256).read_bytes(), "a bundle")
     statement = json.loads(bundle.payload)
-    return json.dumps(statement["predicate"]["buildDefinition"]["externalParameters"]["source"])
+    source: str = statement["predicate"]["buildDefinition"]["externalParameters"]["source"]
+    return json.dumps(source.removeprefix("file://"))
 
 
 def of_farm(farm: Home, url: str, place: Path, scratch: Path) -> Plan:
@@ -118,7 +119,7 @@ def of_farm(farm: Home, url: str, place: Path, scratch: Path) -> Plan:
     text = (
         farm.settings_file.read_text()
         if farm.settings_file.exists()
-        else f"[signing]\nsource = {said(source, records)}"
+        else f"[repository]\nurl = {said(source, records)}"
     )
     settings = farm_settings.parse(text, farm.settings_file)
     chosen = replace(settings, store=replace(settings.store, path="store"), release=replace(settings.release, url=url))
