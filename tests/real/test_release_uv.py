@@ -6,6 +6,7 @@ verified, as a dry run does it; the farm itself is only read. Without it, one ar
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -24,6 +25,7 @@ from master.release.assets import media_type
 from master.release.collect import collect
 from master.release.model import Asset, CellAnswer, Plan, Readiness, ReleasedCell
 from master.signing import directory, keys
+from master.signing.bundle import decode
 from master.signing.keeping import KEYS, own_trust
 from master.signing.trust import Trust, known_key
 from master.signing.verify import Wanted
@@ -97,12 +99,28 @@ def newest(store: Store) -> list[ArchiveRecord]:
     return list({record.builder: record for record in of_commit}.values())
 
 
+def said(store: Store, records: list[ArchiveRecord]) -> str:
+    """The repository that the farm says it builds, as TOML."""
+    attestation = store.attested(records[0])
+    assert attestation is not None
+    bundle = decode(store.path_of(attestation.bundles[0].sha256).read_bytes(), "a bundle")
+    statement = json.loads(bundle.payload)
+    source: str = statement["predicate"]["buildDefinition"]["externalParameters"]["source"]
+    return json.dumps(source.removeprefix("file://"))
+
+
 def of_farm(farm: Home, url: str, place: Path, scratch: Path) -> Plan:
     """A dry run from a farm's store, in a copy of what it needs."""
     matrix = load_matrix()
-    records = newest(Store(farm_settings.store_path(farm_settings.load(farm, matrix), farm)))
+    source = Store(farm_settings.store_path(farm_settings.load(farm, matrix), farm))
+    records = newest(source)
     home = Home(scratch / "home", ROOT)
-    text = farm.settings_file.read_text() if farm.settings_file.exists() else ""
+    # A farm without settings builds its own checkout, which is not this one: its bundles say which.
+    text = (
+        farm.settings_file.read_text()
+        if farm.settings_file.exists()
+        else f"[repository]\nurl = {said(source, records)}"
+    )
     settings = farm_settings.parse(text, farm.settings_file)
     chosen = replace(settings, store=replace(settings.store, path="store"), release=replace(settings.release, url=url))
     home.keys.mkdir(mode=0o700, parents=True)
@@ -114,7 +132,6 @@ def of_farm(farm: Home, url: str, place: Path, scratch: Path) -> Plan:
     home.settings_file.write_text(text)
     home.repository.parent.mkdir()
     home.repository.symlink_to(farm.repository)
-    source = Store(farm_settings.store_path(settings, farm))
     for record in records:
         for one in source.files(record):
             to = home.root / "store" / "sha256" / one.sha256[:2] / one.sha256

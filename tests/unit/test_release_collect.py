@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from master.release.again import programs_of
 from master.release.collect import Collection
 from master.release.model import CellAnswer
 from master.settings import Settings
 from master.signing.choice import Signing
 from master.store import ArchiveRecord
 from tests.unit.handover_samples import CELL, PACKED
-from tests.unit.release_samples import LINUX_ARM, MACOS, SmallFarm, small_farm
+from tests.unit.release_samples import LINUX_ARM, MACOS, SmallFarm, next_commit, small_farm
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import load_matrix
@@ -210,3 +211,22 @@ def test_the_cells_are_those_that_the_gate_names(farm: SmallFarm) -> None:
     farm.answers = [CellAnswer(first.builder, "ready", first.number)]
     assert [one.record.number for one in farm.collected().cells] == [first.number]
     assert farm.collected().cells[0].record.builder in load_matrix().by_builder_name
+
+
+def test_what_runs_code_of_an_archive_gets_nothing_of_the_farms_environment(
+    farm: SmallFarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The programs are the commit's; here one that tells what it was given."""
+    repository = tmp_path / "repository"
+    (repository / "workers" / "programs" / "prove.py").write_text(
+        "import json, os, sys\n\nprint(json.dumps(dict(os.environ)))\nsys.exit(1)\n"
+    )
+    next_commit(farm, tmp_path)
+    for name in ("MINT_HOME", "PYTHONPATH", "OPENSSL_CONF", "PYTHON_FIPS", "GITHUB_TOKEN"):
+        monkeypatch.setenv(name, "of the farm")
+    with programs_of(farm.home.repository, farm.commit) as programs, pytest.raises(Failure) as caught:
+        programs.prove(tmp_path, "an-archive")
+    said = json.loads(str(caught.value.found))
+    assert "of the farm" not in said.values()
+    assert said["HOME"] == said["TMPDIR"]
+    assert not Path(said["HOME"]).exists()

