@@ -229,7 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "Authorization" in self.headers:
             return _Answered(400, {"message": "a token for GitHub was sent to its storage"})
         number = int(path.rpartition("/")[2])
-        return _Answered(200, next(r.assets[number].content for r in self.server.releases.values() if number in r.assets))
+        return _Answered(
+            200, next(r.assets[number].content for r in self.server.releases.values() if number in r.assets)
+        )
 
     def _asset(self, asset: Asset) -> dict[str, Any]:
         digest = f"sha256:{hashlib.sha256(asset.content).hexdigest()}" if self.server.digests else None
@@ -281,7 +283,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["git", "commits", sha] if sha in server.commits:
                 return _Answered(200, {"sha": sha})
             case "GET", ["git", "ref", "tags", tag] if tag in server.tags:
-                return _Answered(200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}})
+                return _Answered(
+                    200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}}
+                )
         return _Answered(404, {"message": "Not Found"})
 
     def _create(self, body: dict[str, Any]) -> _Answered:

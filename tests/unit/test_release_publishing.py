@@ -17,7 +17,7 @@ from master.release.places.directory import Directory
 from master.release.publishing import abandon, publish
 from master.settings import Settings
 from master.store import Store
-from tests.unit.release_samples import TAG, changed, damage, digests_below, files_of, no_patience, plan_of
+from tests.unit.publish_samples import TAG, changed, damage, digests_below, files_of, no_patience, plan_of
 from workers.errors import Failure
 from workers.reports.base import read_report
 
@@ -158,9 +158,7 @@ class Stubborn(Directory):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", ["published", "draft", "held", "put", "digest", "publish", "point"])
-def test_any_step_may_be_lost_before_and_after_it_is_done(
-    store: Store, tmp_path: Path, method: str, when: str
-) -> None:
+def test_any_step_may_be_lost_before_and_after_it_is_done(store: Store, tmp_path: Path, method: str, when: str) -> None:
     place, plan = Stubborn(tmp_path / "releases", method, when, 3), plan_of(store)
     publish(plan, store, [place], tmp_path / "state", print, patience=no_patience())
     assert place.left == 0

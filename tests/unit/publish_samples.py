@@ -49,7 +49,9 @@ def plan_of(store: Store, tag: str = TAG, *, rehearsal: bool = False, seed: str 
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in assets)
     assets += [
         asset(store, "SHA256SUMS", sums.encode(), "text/plain", "sums"),
-        asset(store, "latest-release.json", f'{{"version": 1, "tag": "{tag}"}}\n'.encode(), "application/json", "index"),
+        asset(
+            store, "latest-release.json", f'{{"version": 1, "tag": "{tag}"}}\n'.encode(), "application/json", "index"
+        ),
         asset(store, "versions.ndjson", f'{{"version": "3.13.9+{tag}"}}\n'.encode(), "application/x-ndjson", "index"),
         asset(store, "RELEASE.md", f"# {tag}\n\nThree archives.\n".encode(), "text/markdown", "page"),
     ]
