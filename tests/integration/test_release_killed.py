@@ -76,11 +76,17 @@ def _all_moments(step: int, job_of: Callable[[object], Job], check: Callable[[Jo
     assert killed >= (count // step) * 0.9
 
 
+def each_moment(some: int) -> pytest.MarkDecorator:
+    """Every `some`-th moment always, every single one among the real tests: each costs two runs."""
+    return pytest.mark.parametrize("step", [some, pytest.param(1, marks=pytest.mark.real)])
+
+
 def _pointed(job: Job, plan: Plan) -> bool:
     return read_report(job.state / TAG / identity(plan) / f"{job.kind}.json", Checkpoint).state == "pointed"
 
 
-def test_a_directory_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: Path) -> None:
+@each_moment(9)
+def test_a_directory_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: Path, step: int) -> None:
     def check(job: Job) -> None:
         root: Path = job.where
         assert digests_below(root / TAG) == files_of(plan)
@@ -92,10 +98,11 @@ def test_a_directory_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: P
         assert (root / "versions.ndjson").read_bytes() == (root / TAG / "versions.ndjson").read_bytes()
         assert _pointed(job, plan)
 
-    _all_moments(1, lambda number: _job("directory", tmp_path / f"releases-{number}", tmp_path, number), check)
+    _all_moments(step, lambda number: _job("directory", tmp_path / f"releases-{number}", tmp_path, number), check)
 
 
-def test_github_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: Path) -> None:
+@each_moment(6)
+def test_github_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: Path, step: int) -> None:
     token = tmp_path / "token"
     token.write_text(fake_github.TOKEN)
     token.chmod(0o600)
@@ -113,7 +120,7 @@ def test_github_is_whole_after_a_kill_in_any_moment(plan: Plan, tmp_path: Path) 
             assert hub.latest in hub.releases
             assert _pointed(job, plan)
 
-        _all_moments(2, job_of, check)
+        _all_moments(step, job_of, check)
 
 
 def _empty(hub: FakeGitHub) -> None:
@@ -122,8 +129,9 @@ def _empty(hub: FakeGitHub) -> None:
     hub.latest = None
 
 
+@each_moment(12)
 def test_a_bucket_is_whole_after_a_kill_in_any_moment(
-    plan: Plan, store: Store, tmp_path: Path, service: seaweed.Seaweed
+    plan: Plan, tmp_path: Path, service: seaweed.Seaweed, step: int
 ) -> None:
     def check(job: Job) -> None:
         below = f"{job.where.prefix}/"
@@ -141,4 +149,4 @@ def test_a_bucket_is_whole_after_a_kill_in_any_moment(
         assert not service.client.list_multipart_uploads(Bucket=seaweed.BUCKET, Prefix=below).get("Uploads")
         assert _pointed(job, plan)
 
-    _all_moments(8, lambda number: _job("s3", service.access(f"killed/{number}"), tmp_path, number), check)
+    _all_moments(step, lambda number: _job("s3", service.access(f"killed/{number}"), tmp_path, number), check)

@@ -33,7 +33,7 @@ def asset(store: Store, name: str, data: bytes, media_type: str, role: Role) -> 
 
 
 def plan_of(store: Store, tag: str = TAG, *, rehearsal: bool = False, seed: str = "", large: int = 700_000) -> Plan:
-    """Archives, a bundle, sums, indexes and notes. large: bytes of the largest archive. Another seed: other archives."""
+    """Archives, a bundle, sums, indexes and notes. large: bytes of the largest archive. seed: of the archives."""
     assets = [
         asset(store, f"{_ARCHIVE.format(tag=tag, flavour=flavour)}", content(seed + flavour, size), kind, "archive")
         for flavour, size, kind in (

@@ -12,7 +12,6 @@ import pytest
 
 from master.release.model import PLAN_NAME, Asset, Plan, identity
 from master.release.places.base import MOST_ASSETS, delivery_of
-from master.release.places.chosen import taken
 from master.release.places.github import GitHub
 from master.release.places.github_api import Api
 from master.release.publishing import Published, abandon, publish
@@ -104,8 +103,8 @@ def test_the_same_tag_with_another_plan_is_refused(farm: Farm, hub: FakeGitHub, 
     with pytest.raises(Failure, match=rf"(?s)taken by another.*{identity(plan)}"):
         farm.publish(changed(plan, "another"))
     assert hub.published(TAG) == files_of(plan)
-    assert taken(farm.place(), TAG) == identity(plan)
-    assert taken(farm.place(), "20270101") is None
+    assert farm.place().published(TAG) == identity(plan)
+    assert farm.place().published("20270101") is None
 
 
 FAULTS = [
