@@ -75,9 +75,9 @@ def _rehearse(root: Path, *before: str) -> list[list[str]]:
     """What the process did with sockets and with what is secret."""
     command = [*before, sys.executable, "-c", PROGRAM, str(root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert digests_below(root / REHEARSAL / TAG) == files_of(
-        plan_of(Store(root / "store"), rehearsal=True)
-    ), "the whole release, as a real one would be"
+    assert digests_below(root / REHEARSAL / TAG) == files_of(plan_of(Store(root / "store"), rehearsal=True)), (
+        "the whole release, as a real one would be"
+    )
     return list(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -11,10 +11,13 @@ import pytest
 
 from master.home import Home
 from master.release.checkpoints import Checkpoint
+from master.release.choice import Release
 from master.release.model import Asset, identity
 from master.release.places.base import Delivery, Held, Trouble, newer
-from master.release.places.chosen import places_of
+from master.release.places.chosen import QUICK_S, places_of
 from master.release.places.directory import Directory
+from master.release.places.github import GitHub
+from master.release.places.s3 import S3
 from master.release.publishing import abandon, publish
 from master.settings import Settings
 from master.store import Store
@@ -288,3 +291,23 @@ def test_a_rehearsal_has_one_place_whatever_the_settings_say(tmp_path: Path) -> 
     (other,) = places_of(Settings(), Home(tmp_path, tmp_path), rehearsal=False)
     assert not other.rehearsal
     assert other.address(TAG) == str(tmp_path / "releases" / TAG)
+
+
+def test_places_come_in_the_order_of_the_settings_and_ask_nobody_yet(tmp_path: Path) -> None:
+    chosen = Release(
+        places=["s3", "github", "directory"], s3_bucket="pythons", s3_prefix="/below/", s3_endpoint="http://127.0.0.1:9",
+        s3_credentials_file="keys.toml", github_repository="o/r", github_token_file="/elsewhere/token", parallel=7,
+        pace_s=2.5, github_api="https://github.example/api/v3/",
+    )  # fmt: skip
+    settings = Settings(release=chosen)
+    s3, github, directory = places_of(settings, Home(tmp_path, tmp_path), rehearsal=False)
+    assert isinstance(s3, S3)
+    assert isinstance(github, GitHub)
+    assert isinstance(directory, Directory)
+    assert (s3.access.credentials, s3.parallel, s3.pace_s) == (tmp_path / "keys.toml", 7, 0)
+    assert s3.address(TAG) == f"http://127.0.0.1:9/pythons/below/{TAG}"
+    assert (github.api.token_file, github.parallel, github.pace_s) == (Path("/elsewhere/token"), 7, 2.5)
+    assert github.address(TAG) == f"https://github.example/o/r/releases/download/{TAG}"
+    hasty = places_of(settings, Home(tmp_path, tmp_path), rehearsal=False, quick=True)[0]
+    assert isinstance(hasty, S3)
+    assert hasty.access.read_s == QUICK_S < s3.access.read_s
