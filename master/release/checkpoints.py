@@ -39,13 +39,15 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Of one plan. root: the directory of all releases."""
+    """Of one plan, for the process that holds the lock. root: the directory of all releases."""
 
     def __init__(self, root: Path, plan: Plan) -> None:
         self.identity = identity(plan)
         self.tag = checked_tag(plan.tag)
         self.root = root / self.tag / self.identity
         self.plan_file = self.root / PLAN_NAME
+        for half in self.root.glob(".*"):
+            half.unlink()  # of a process that was killed while it wrote
         if not self.plan_file.exists():
             write_file(self.plan_file, encode(plan))
 

@@ -109,6 +109,7 @@ class _Run:
         self._uploader = Uploader(place, delivery, patience, say)
         self._assets = [one for one in delivery.files.values() if one is not delivery.seal]
         self._wall_s = 0.0
+        self._was_published = False
 
     def look(self) -> None:
         """Raises Failure when the tag is another plan's, before anything is changed anywhere."""
@@ -117,6 +118,7 @@ class _Run:
         if found is not None and not self.was_there and not self.place.rehearsal:
             raise taken_by_another(self.place.name, self.delivery.tag, found, self.delivery.identity)
         before = self._checkpoints.of(self.place.name)
+        self._was_published = before is not None and before.state in ("published", "pointed")
         if before is not None and before.state != "pointed":
             self._say(f"{self.place.name}: goes on after the state {before.state!r}")
 
@@ -155,6 +157,8 @@ class _Run:
             self._uploader.send([self.delivery.seal])
             self._check_whole()
             self._reach("sealed")
+        if not self.was_there or not self._was_published:
+            # Also for one that was killed while it was published: everybody sees it, but leftovers may lie about.
             self._do(lambda: self.place.publish(self.delivery))
             if self._do(lambda: self.place.published(self.delivery.tag)) != self.delivery.identity:
                 raise Failure(

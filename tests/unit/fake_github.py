@@ -56,6 +56,7 @@ class Asset:
     id: int
     name: str
     media_type: str
+    announced: int
     state: str = "starter"
     content: bytes = b""
 
@@ -206,7 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
             if any(one.name == name for one in release.assets.values()):
                 self._body()
                 raise _invalid("already_exists", "name")
-            asset = Asset(self.server.next_id(), name, self.headers["Content-Type"])
+            asset = Asset(
+                self.server.next_id(), name, self.headers["Content-Type"], int(self.headers["Content-Length"])
+            )
             release.assets[asset.id] = asset
         if limit is not None:
             self._body(limit)
@@ -229,11 +232,14 @@ class _Handler(BaseHTTPRequestHandler):
         if "Authorization" in self.headers:
             return _Answered(400, {"message": "a token for GitHub was sent to its storage"})
         number = int(path.rpartition("/")[2])
-        return _Answered(200, next(r.assets[number].content for r in self.server.releases.values() if number in r.assets))
+        return _Answered(
+            200, next(r.assets[number].content for r in self.server.releases.values() if number in r.assets)
+        )
 
     def _asset(self, asset: Asset) -> dict[str, Any]:
         digest = f"sha256:{hashlib.sha256(asset.content).hexdigest()}" if self.server.digests else None
-        size = len(asset.content)
+        # One that was broken off tells the size that it should have had: only the state gives it away.
+        size = len(asset.content) if asset.state == "uploaded" else asset.announced
         known = digest if asset.state == "uploaded" else None
         return {"id": asset.id, "name": asset.name, "state": asset.state, "size": size, "digest": known}
 
@@ -281,7 +287,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["git", "commits", sha] if sha in server.commits:
                 return _Answered(200, {"sha": sha})
             case "GET", ["git", "ref", "tags", tag] if tag in server.tags:
-                return _Answered(200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}})
+                return _Answered(
+                    200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}}
+                )
         return _Answered(404, {"message": "Not Found"})
 
     def _create(self, body: dict[str, Any]) -> _Answered:

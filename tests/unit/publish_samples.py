@@ -33,7 +33,7 @@ def asset(store: Store, name: str, data: bytes, media_type: str, role: Role) -> 
 
 
 def plan_of(store: Store, tag: str = TAG, *, rehearsal: bool = False, seed: str = "", large: int = 700_000) -> Plan:
-    """Archives, a bundle, sums, indexes and notes. large: bytes of the largest archive. Another seed: other archives."""
+    """Archives, a bundle, sums, indexes and notes. large: bytes of the largest archive. seed: of the archives."""
     assets = [
         asset(store, f"{_ARCHIVE.format(tag=tag, flavour=flavour)}", content(seed + flavour, size), kind, "archive")
         for flavour, size, kind in (
@@ -49,7 +49,9 @@ def plan_of(store: Store, tag: str = TAG, *, rehearsal: bool = False, seed: str 
     sums = "".join(f"{one.sha256}  {one.name}\n" for one in assets)
     assets += [
         asset(store, "SHA256SUMS", sums.encode(), "text/plain", "sums"),
-        asset(store, "latest-release.json", f'{{"version": 1, "tag": "{tag}"}}\n'.encode(), "application/json", "index"),
+        asset(
+            store, "latest-release.json", f'{{"version": 1, "tag": "{tag}"}}\n'.encode(), "application/json", "index"
+        ),
         asset(store, "versions.ndjson", f'{{"version": "3.13.9+{tag}"}}\n'.encode(), "application/x-ndjson", "index"),
         asset(store, "RELEASE.md", f"# {tag}\n\nThree archives.\n".encode(), "text/markdown", "page"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import os
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 
 from master.home import Home
 from master.release.checkpoints import Checkpoint
-from master.release.model import Asset, Plan, identity
+from master.release.choice import Release
+from master.release.model import Asset, identity
 from master.release.places.base import Delivery, Held, Trouble, newer
-from master.release.places.chosen import places_of, taken
+from master.release.places.chosen import QUICK_S, places_of
 from master.release.places.directory import Directory
+from master.release.places.github import GitHub
+from master.release.places.s3 import S3
 from master.release.publishing import abandon, publish
 from master.settings import Settings
 from master.store import Store
@@ -158,9 +162,7 @@ class Stubborn(Directory):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", ["published", "draft", "held", "put", "digest", "publish", "point"])
-def test_any_step_may_be_lost_before_and_after_it_is_done(
-    store: Store, tmp_path: Path, method: str, when: str
-) -> None:
+def test_any_step_may_be_lost_before_and_after_it_is_done(store: Store, tmp_path: Path, method: str, when: str) -> None:
     place, plan = Stubborn(tmp_path / "releases", method, when, 3), plan_of(store)
     publish(plan, store, [place], tmp_path / "state", print, patience=no_patience())
     assert place.left == 0
@@ -254,13 +256,9 @@ def test_two_processes_do_not_publish_the_same_tag_at_once(store: Store, place: 
 def test_names_that_would_become_paths_are_refused(store: Store, place: Directory, tmp_path: Path, name: str) -> None:
     plan = plan_of(store)
     bad = Asset(name, plan.assets[0].size, plan.assets[0].sha256, "text/plain", "index")
-    worse = Plan(**{**_fields(plan), "assets": [*plan.assets, bad]})
+    worse = dataclasses.replace(plan, assets=[*plan.assets, bad])
     with pytest.raises(Failure, match="can't be published under its name"):
         publish(worse, store, [place], tmp_path / "state", print)
-
-
-def _fields(plan: Plan) -> dict[str, object]:
-    return {name: getattr(plan, name) for name in Plan.__dataclass_fields__}
 
 
 def test_a_rehearsal_and_a_release_keep_apart(store: Store, place: Directory, tmp_path: Path) -> None:
@@ -281,11 +279,9 @@ def test_a_rehearsal_of_another_plan_takes_the_place_of_the_one_before(store: St
 
 def test_the_form_learns_what_is_taken(store: Store, place: Directory, tmp_path: Path) -> None:
     plan = plan_of(store)
-    assert taken(place, TAG) is None
+    assert place.published(TAG) is None
     publish(plan, store, [place], tmp_path / "state", print)
-    assert taken(place, TAG) == identity(plan)
-    with pytest.raises(Failure, match="could not be asked"):
-        taken(Stubborn(place.root, "published", "before", 1), TAG)
+    assert place.published(TAG) == identity(plan)
 
 
 def test_a_rehearsal_has_one_place_whatever_the_settings_say(tmp_path: Path) -> None:
@@ -295,3 +291,23 @@ def test_a_rehearsal_has_one_place_whatever_the_settings_say(tmp_path: Path) -> 
     (other,) = places_of(Settings(), Home(tmp_path, tmp_path), rehearsal=False)
     assert not other.rehearsal
     assert other.address(TAG) == str(tmp_path / "releases" / TAG)
+
+
+def test_places_come_in_the_order_of_the_settings_and_ask_nobody_yet(tmp_path: Path) -> None:
+    chosen = Release(
+        places=["s3", "github", "directory"], s3_bucket="pythons", s3_prefix="/below/", s3_endpoint="http://127.0.0.1:9",
+        s3_credentials_file="keys.toml", github_repository="o/r", github_token_file="/elsewhere/token", parallel=7,
+        pace_s=2.5, github_api="https://github.example/api/v3/",
+    )  # fmt: skip
+    settings = Settings(release=chosen)
+    s3, github, directory = places_of(settings, Home(tmp_path, tmp_path), rehearsal=False)
+    assert isinstance(s3, S3)
+    assert isinstance(github, GitHub)
+    assert isinstance(directory, Directory)
+    assert (s3.access.credentials, s3.parallel, s3.pace_s) == (tmp_path / "keys.toml", 7, 0)
+    assert s3.address(TAG) == f"http://127.0.0.1:9/pythons/below/{TAG}"
+    assert (github.api.token_file, github.parallel, github.pace_s) == (Path("/elsewhere/token"), 7, 2.5)
+    assert github.address(TAG) == f"https://github.example/o/r/releases/download/{TAG}"
+    hasty = places_of(settings, Home(tmp_path, tmp_path), rehearsal=False, quick=True)[0]
+    assert isinstance(hasty, S3)
+    assert hasty.access.read_s == QUICK_S < s3.access.read_s

@@ -140,6 +140,8 @@ class Directory:
             if now is not None and now != delivery.tag and not newer(delivery.tag, now):
                 return []
             assets = pointers(delivery.plan)
+            for half in (path for one in assets for path in self.root.glob(f".{one.name}.*")):
+                half.unlink()  # of a process that was killed while it wrote
             for asset in assets:
                 if asset.name != LATEST:
                     write_file(self.root / asset.name, delivery.text(asset), _FILE_MODE)
