@@ -21,6 +21,8 @@ from master.signing import keeping
 from workers.errors import Failure
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
+# What the clients of key services and devices look for in the environment.
+SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB")
 
 
 @dataclass(frozen=True)
@@ -116,20 +118,24 @@ def _environment(home: Home) -> dict[str, str]:
     return {**said, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
 
 
-def _twistd(directory: Path, home: Home) -> Process:
+def _twistd(directory: Path, home: Home, environment: dict[str, str]) -> Process:
     # Without a pid file: after a crash another process may have that pid, and twistd would refuse to start.
     argv = [sys.executable, "-c", TWISTD, "--no_save", "--nodaemon", "--pidfile=", "--python=buildbot.tac"]
-    return Process(argv, directory, _environment(home), directory / "twistd.log")
+    return Process(argv, directory, environment, directory / "twistd.log")
 
 
 def master_process(home: Home) -> Process:
     """Listens where settings.toml says. Ready: GET `api/v2/masters` answers with `active: true`."""
-    return _twistd(home.master, home)
+    return _twistd(home.master, home, _environment(home))
 
 
 def worker_process(home: Home) -> Process:
-    """The local worker: connects as soon as the master listens, and again whenever it lost it."""
-    return _twistd(home.worker, home)
+    """The local worker: connects as soon as the master listens, and again whenever it lost it.
+
+    It runs what others wrote, so it gets nothing that opens the services which hold keys.
+    """
+    said = {key: value for key, value in _environment(home).items() if not key.startswith(SIGNERS)}
+    return _twistd(home.worker, home, said)
 
 
 def upgrade_database(home: Home) -> None:

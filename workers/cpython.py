@@ -139,7 +139,11 @@ def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
         },
         data=training_files(),
     )
-    optimised = replace(final, needs=(*final.needs, profile.name))
+    optimised = replace(
+        final,
+        needs=(*final.needs, profile.name),
+        environment={**final.environment, **optimise_environment(cell)},
+    )
     return [*helpers, instrumented, profile, optimised]
 
 
@@ -196,6 +200,18 @@ def instrument_environment(cell: Cell) -> dict[str, str]:
         generate += " -fprofile-update=atomic"
     arguments = [argument for argument in configure_arguments(cell) if not argument.startswith("--with-lto")]
     return {"CONFIGURE": " ".join(arguments), "PROFILE_GENERATE": generate, "LTO": "no"}
+
+
+def optimise_environment(cell: Cell) -> dict[str, str]:
+    """What differs in the build that uses the profile.
+
+    The linker keeps functions that the training never reached apart from those that it did (ELF only), so that a start
+    touches fewer pages: 50 faults in the code instead of 75, and 10 % less time (docs/performance.md).
+    """
+    link = compiler_flags(cell)["LDFLAGS_NODIST"]
+    if cell.target.os == "linux":
+        link += " -Wl,-z,keep-text-section-prefix"
+    return {"LDFLAGS_NODIST": link}
 
 
 def has_jit(cell: Cell) -> bool:

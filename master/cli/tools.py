@@ -65,6 +65,7 @@ TEST_TOOLS = (
     Tool("shellcheck", ("shellcheck", "--version"), "shellcheck", "checks the recipes"),
     Tool("chromium", ("chromium", "--version"), "chromium", "shows the pages to the browser tests"),
     Tool("chromedriver", ("chromedriver", "--version"), "chromium-driver", "steers chromium in the browser tests"),
+    Tool("softhsm2", ("softhsm2-util", "--version"), "softhsm2", "plays the device that holds a signing key"),
 )
 
 

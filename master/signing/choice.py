@@ -18,16 +18,17 @@ SCHEMES = ("file2", "hsm", "awskms", "gcpkms", "azurekms", "hv")
 class Signing:
     """Provenance of what `main` builds.
 
-    profile: a public `key`, an own `ca` whose bundles stock tools verify, or `none`. key_name: of the files in `keys/`.
-    key: a securesystemslib URI of a private key that lies elsewhere. base: where the farm's identities begin, the
-    page's address by default. source: the repository's address as users know it. builders: a worker's name to its
-    builder id, whole or below `base`/builders/. timestamp_url: somebody else's RFC 3161 service, for `ca`.
-    command: what the signer is started with.
+    profile: a public `key`, an own `ca` whose bundles stock tools verify, or `none`. key_name: of the files in
+    `keys/`. key: a securesystemslib URI of a private key that lies elsewhere; pin_file: with the PIN of a device
+    (`hsm`). base: where the farm's identities begin, the page's address by default. source: the repository's
+    address as users know it. builders: a worker's name to its builder id, whole or below `base`/builders/.
+    timestamp_url: somebody else's RFC 3161 service, for `ca`. command: what the signer is started with.
     """
 
     profile: Literal["key", "ca", "none"] = "key"
     key_name: str = "farm"
     key: str | None = None
+    pin_file: str | None = None
     base: str | None = None
     source: str | None = None
     builders: dict[str, str] = field(default_factory=dict)
@@ -53,6 +54,10 @@ def complaint(chosen: Signing, workers: list[str]) -> Complaint | None:
     if chosen.key is not None and chosen.key.partition(":")[0] not in SCHEMES:
         wanted = f"a URI that begins with {', '.join(f'{one}:' for one in SCHEMES)}"
         return Complaint("key", "this key can't be used", wanted, chosen.key.partition(":")[0] + ":…")
+    device = chosen.key is not None and chosen.key.startswith("hsm:")
+    if device != (chosen.pin_file is not None):
+        found = "none" if device else chosen.key or "no key in a device"
+        return Complaint("pin_file", "a key in a device has a PIN, and no other key", 'key = "hsm:…" and a file', found)
     for key in ("base", "source", "timestamp_url"):
         value = getattr(chosen, key)
         if value is not None and not URL.match(value):

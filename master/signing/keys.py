@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, Signer, SSlibKey
+from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, SecretsHandler, Signer, SSlibKey
 
 from master.home import write_file
 from master.signing import certificates
@@ -105,10 +105,11 @@ def make(directory: Path, name: str) -> None:
     write_file(public, signer.public_key.keyval["public"].encode(), 0o644)
 
 
-def load(directory: Path, name: str, uri: str | None) -> SigningKey:
+def load(directory: Path, name: str, uri: str | None, pin_file: Path | None = None) -> SigningKey:
     """A key to sign with: `NAME.pem` of the directory, or what the URI names, whose public key is `NAME.pub`.
 
-    Raises Failure, which says nothing of what the key file holds.
+    pin_file: with the PIN of a device; read each time that it signs. Raises Failure, which says nothing of what the key
+    file holds.
     """
     public = directory / f"{name}.pub"
     try:
@@ -121,8 +122,10 @@ def load(directory: Path, name: str, uri: str | None) -> SigningKey:
     chosen = uri or f"{FILE}{directory / f'{name}.pem'}"
     if chosen.startswith(FILE):
         check_private(Path(chosen.removeprefix(FILE)))
+    if pin_file is not None:
+        check_private(pin_file)
     try:
-        signer = Signer.from_priv_key_uri(chosen, key)
+        signer = Signer.from_priv_key_uri(chosen, key, _pin_of(pin_file) if pin_file is not None else None)
     except Exception as error:
         # Whatever the many kinds of keys raise; its text might quote the key.
         raise Failure(
@@ -133,9 +136,16 @@ def load(directory: Path, name: str, uri: str | None) -> SigningKey:
     return SigningKey(name, signer, spki_of(key))
 
 
-def authority(directory: Path, name: str, uri: str | None) -> Authority:
+def _pin_of(path: Path) -> SecretsHandler:
+    def read(_: str) -> str:
+        return path.read_text().strip()
+
+    return read
+
+
+def authority(directory: Path, name: str, uri: str | None, pin_file: Path | None = None) -> Authority:
     """A key with its chain, `NAME.crt`. Raises Failure; also when chain and key do not belong together."""
-    key = load(directory, name, uri)
+    key = load(directory, name, uri, pin_file)
     chain = read_chain(directory, name)
     own = chain[0].public_key()
     found = own.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

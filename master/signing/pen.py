@@ -97,7 +97,8 @@ def pen_of(home: Home, settings: Settings, *, dry_run: bool) -> Pen:
     chosen = settings.signing
     name, service_name = choice.key_names(chosen, dry_run=dry_run)
     uri = None if dry_run else absolute(home, chosen.key)
-    key = keys.load(home.keys, name, uri)
+    pin_file = home.root / chosen.pin_file if chosen.pin_file is not None and not dry_run else None
+    key = keys.load(home.keys, name, uri, pin_file)
     if chosen.profile != "ca":
         return Pen(key)
     if chosen.timestamp_url is not None and not dry_run:
@@ -105,7 +106,7 @@ def pen_of(home: Home, settings: Settings, *, dry_run: bool) -> Pen:
     else:
         service = keys.authority(home.keys, service_name, None)
     issuer = choice.base_of(chosen, farm_settings.page_url(settings))
-    return Pen(key, keys.authority(home.keys, name, uri), service, issuer)
+    return Pen(key, keys.authority(home.keys, name, uri, pin_file), service, issuer)
 
 
 def absolute(home: Home, uri: str | None) -> str | None:

@@ -81,6 +81,18 @@ def test_every_data_file_of_a_node_exists() -> None:
             assert (DATA / name).is_file(), name
 
 
+@pytest.mark.parametrize(
+    ("target", "apart"),
+    [("x86_64-unknown-linux-gnu", True), ("aarch64-unknown-linux-gnu", True), ("aarch64-apple-darwin", False)],
+)
+def test_only_what_has_a_profile_keeps_apart_what_never_ran(target: str, apart: bool) -> None:
+    _, instrumented, _, optimised = cpython_nodes(cell(target=target))
+    flag = "keep-text-section-prefix"
+    assert (flag in optimised.environment["LDFLAGS_NODIST"]) is apart
+    assert flag not in instrumented.environment["LDFLAGS_NODIST"]
+    assert flag not in optimised.environment["LDFLAGS"]
+
+
 def test_the_instrumented_build_is_configured_as_the_final_one_but_for_lto() -> None:
     _, instrumented, _, optimised = cpython_nodes(cell())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,9 +50,12 @@ def run(where: Path, sample: str) -> list[tuple[str, str]]:
     code = (ROOT / "workers/suite/complete_junit.py").read_text()
     xml = where / "junit.xml"
     arguments = [f"--junit-xml={xml}", f"--testdir={where}", "test_sample"]
+    # A test file that aborts leaves regrtest's own directory behind: so in here.
+    environment = {**os.environ, "TMPDIR": str(where)}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=where, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", code, *arguments],
+        cwd=where, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     left = Left(done.returncode, 1.0, 100.0, xml.read_bytes() if xml.exists() else None, done.stdout + done.stderr)
     return sorted((one.test, one.how) for one in outcome_of("test_sample", left).broken)
 

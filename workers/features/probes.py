@@ -11,6 +11,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 
 from workers.fips.probes.core import Outcome, Wrong, answer_all, probe
 
@@ -306,6 +307,8 @@ def _copy_file_range() -> Outcome:
 def _profiling() -> Outcome:
     sys.activate_stack_trampoline("perf")  # type: ignore[attr-defined,unused-ignore]
     sys.deactivate_stack_trampoline()  # type: ignore[attr-defined,unused-ignore]
+    # CPython writes perf's map there whatever TMPDIR says, and leaves it.
+    Path(f"/tmp/perf-{os.getpid()}.map").unlink(missing_ok=True)
     return "works"
 
 
