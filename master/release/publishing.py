@@ -133,6 +133,7 @@ class _Run:
         for _ in range(_ROUNDS):
             self._uploader.send(self._assets)
             self._reach("uploaded")
+            self._say(f"{self.place.name}: comparing the digests of {len(self._assets)} files")
             wrong = self._uploader.audit(self._assets)
             if not wrong:
                 break

@@ -27,6 +27,7 @@ from master.release.model import Asset, Plan
 from master.release.places.base import Place
 from master.release.places.directory import Directory
 from master.release.places.s3 import S3
+from master.release.places.s3_client import CONNECT_S, READ_S
 from master.release.publishing import publish
 from master.store import Store
 from tests.integration import seaweed
@@ -95,7 +96,7 @@ def published(plan: Plan, store: Store, place: Place, state: Path, said: Connect
     said.send(Result(wall, cpu, peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 
-def measure(plan: Plan, store: Store, place: Place, state: Path) -> Result:
+def measure(name: str, plan: Plan, store: Store, place: Place, state: Path) -> None:
     here, there = multiprocessing.get_context("spawn").Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=published, args=(plan, store, place, state, there))
     process.start()
@@ -103,9 +104,13 @@ def measure(plan: Plan, store: Store, place: Place, state: Path) -> Result:
     process.join()
     if process.exitcode:
         raise SystemExit(f"{place.name} failed")
-    result = here.recv()
-    assert isinstance(result, Result)
-    return result
+    one: Result = here.recv()
+    size = sum(asset.size for asset in plan.assets) / MB
+    print(
+        f"{name:12} {size:6.0f} MB  {one.wall_s:7.1f} s  {one.cpu_s:6.1f} s CPU  {size / one.wall_s:6.0f} MB/s  "
+        f"{one.rss / MB:5.0f} MB of memory",
+        flush=True,
+    )
 
 
 def main(scratch: Path) -> None:
@@ -115,26 +120,19 @@ def main(scratch: Path) -> None:
         plan = make_plan(store)
         total = sum(one.size for one in plan.assets)
         print(f"{len(plan.assets)} files, {total / 1e9:.2f} GB", flush=True)
-        found: dict[str, Result] = {}
         rehearsal = dataclasses.replace(plan, rehearsal=True)
-        found["rehearsal"] = measure(
-            rehearsal, store, Directory(scratch / "rehearsal", rehearsal=True), scratch / "state-r"
-        )
-        found["directory"] = measure(plan, store, Directory(scratch / "releases", parallel=4), scratch / "state-d")
+        measure("rehearsal", rehearsal, store, Directory(scratch / "rehearsal", rehearsal=True), scratch / "state-r")
+        measure("directory", plan, store, Directory(scratch / "releases", parallel=4), scratch / "state-d")
         shutil.rmtree(scratch / "releases")
         with ExitStack() as stack:
             server = stack.enter_context(seaweed.running(scratch / "s3"))
-            found["s3"] = measure(plan, store, S3(server.access("releases"), parallel=4), scratch / "state-s")
-            parts = S3(server.access("parts"), parallel=4, single=64_000_000)
-            small = dataclasses.replace(plan, assets=plan.assets[: len(plan.assets) // 3])
-            found["s3, in parts, a third"] = measure(small, store, parts, scratch / "state-p")
-        shutil.rmtree(scratch / "s3")
-        for name, one in found.items():
-            size = total / 3 if "third" in name else total
-            print(
-                f"{name:24} {one.wall_s:7.1f} s  {one.cpu_s:6.1f} s CPU  {size / MB / one.wall_s:6.0f} MB/s  "
-                f"{one.rss / MB:5.0f} MB"
+            whole, parts = (
+                dataclasses.replace(server.access(prefix), connect_s=CONNECT_S, read_s=READ_S)
+                for prefix in ("releases", "parts")
             )
+            measure("s3", plan, store, S3(whole, parallel=4), scratch / "state-s")
+            third = dataclasses.replace(plan, assets=plan.assets[: len(plan.assets) // 3])
+            measure("s3 in parts", third, store, S3(parts, parallel=4, single=64_000_000), scratch / "state-p")
     finally:
         shutil.rmtree(scratch)
 

@@ -135,13 +135,14 @@ def test_every_fault_before_and_after_the_fact_ends_in_the_same_release(
 
 
 def test_an_upload_cut_off_in_the_middle_leaves_a_starter_that_is_replaced(
-    farm: Farm, hub: FakeGitHub, store: Store
+    farm: Farm, hub: FakeGitHub, store: Store, said: list[str]
 ) -> None:
     hub.faults = [Fault("POST", UPLOAD, "drop", times=2, after_bytes=100_000)]
     plan = plan_of(store)
     farm.publish(plan)
     assert hub.published(TAG) == files_of(plan)
     assert len([1 for method, path in hub.requests if method == "DELETE" and "/releases/assets/" in path]) == 2
+    assert not [line for line in said if "other bytes" in line], "found by its state, not by the audit"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
