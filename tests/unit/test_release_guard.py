@@ -82,7 +82,7 @@ def run(home: Home, *arguments: str) -> str:
     environment = {**os.environ, "PROGRAM": PROGRAM, "GITHUB_TOKEN": "token of the environment"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(home.root), *arguments], cwd=ROOT, env=environment, capture_output=True,
-        text=True, check=False, timeout=60,
+        text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -167,7 +167,7 @@ def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, 
     environment = {**os.environ, "PROGRAM": code, "SEALED": str(own), "SHELL_PROGRAM": program}
     done = subprocess.run(
         [sys.executable, "-c", code, str(home.root), "kernel", "read", ""], cwd=ROOT, env=environment,
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
