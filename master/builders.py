@@ -9,12 +9,14 @@ from typing import Any
 from buildbot.plugins import util
 from buildbot.process.factory import BuildFactory
 
+from master.access import RELEASE
 from master.forms import FARM
 from master.record import Keeper
+from master.release.releasing import Releasing
 from master.schedulers import CHOSEN_CELLS
 from master.settings import Settings, WorkerSettings, builds
 from master.signing.attester import Attester
-from steps import stages
+from steps import release, stages
 from steps.attest import Attest
 from steps.checkout import Checkout
 from steps.fan_out import FanOut
@@ -22,7 +24,8 @@ from steps.handover import Record, Upload
 from steps.program import Limits
 from workers.model import Cell, Version
 
-# The farm's fan-out only waits, so it runs in the master and takes no worker from the cells that it waits for.
+# The farm's fan-out only waits, so it runs in the master and takes no worker from the cells that it waits for. A
+# release works on the master's store, with the master's keys.
 FARM_WORKER = "farm"
 
 
@@ -115,6 +118,20 @@ def farm_builder(cells: Sequence[Cell], repository: str) -> Any:
         factory=BuildFactory([FanOut(CHOSEN_CELLS, repository, names)]),
         tags=["farm"],
         description="Builds any choice of cells of one commit in one go",
+        collapseRequests=False,
+    )
+
+
+def release_builder(settings: Settings, releasing: Releasing) -> Any:
+    """One release at a time, whatever was requested; in the master, as its stages are processes of this machine."""
+    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    return util.BuilderConfig(
+        name=RELEASE,
+        workernames=[FARM_WORKER],
+        factory=BuildFactory([stage(releasing, limits) for stage in release.STAGES]),
+        locks=[util.MasterLock(RELEASE).access("exclusive")],
+        tags=["release"],
+        description="Releases a commit: checks, plans, signs and publishes what was built of it",
         collapseRequests=False,
     )
 

@@ -17,6 +17,9 @@ from master.instance import worker_password
 from master.mirror import Mirror
 from master.published import Published, build_types, public_half
 from master.record import Keeper
+from master.release.form import gate_of
+from master.release.page import Ask, Releases
+from master.release.releasing import Releasing
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
@@ -47,14 +50,15 @@ def web(chosen: Settings) -> dict[str, Any]:
         "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}},
         "allowed_origins": origins_of(url, chosen.web.port),
         "ui_default_config": {"Builders.show_workers_name": True},
-        **web_access(chosen.login.users),
+        **web_access(chosen.login.users, chosen.release.releasers),
     }
 
 
-def pages_of(home: Home, store: Path) -> dict[str, Any]:
+def pages_of(home: Home, store: Path, readiness: Ask) -> dict[str, Any]:
     """What stands beside Buildbot's own pages, by its path."""
     return {
         "archives": Archives(store),
+        "releases": Releases(store, readiness),
         "keys": Published(public_half(home.keys)),
         "buildtypes": Published(build_types(home.checkout / "docs")),
     }
@@ -71,7 +75,9 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
     places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
     by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
-    farm = [builders.farm_builder(worked, mirror.url)] if worked else []
+    releasing = Releasing(home, mirror.url, branch, url)
+    farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
+    gate = gate_of(home, chosen, matrix)
     return {
         "title": "pymint",
         "titleURL": url,
@@ -86,8 +92,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "builders": [*by_cell, *farm],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store))],
+        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

@@ -10,7 +10,7 @@ Answer: {"result": [buildsetid, {builderid: buildrequestid}]}, or status 400 and
 {"error": {"message": {"revision": "the text that the form shows under that field"}}}.
 
 `force-farm` takes {"cells": [builder names]} or any of {"targets": [...], "versions": [...], "variants": [...]}, and
-`revision` likewise; its build ends when all of the cells' builds have.
+`revision` likewise; its build ends when all of the cells' builds have. `release`: master/release/form.py.
 """
 
 from __future__ import annotations
@@ -134,18 +134,19 @@ class CellForce(schedulers.ForceScheduler):
         return chosen
 
 
-def _shared(mirror: Mirror, branch: str) -> dict[str, Any]:
+def shared(mirror: Mirror, branch: str, revision: Revision, reason: str = "forced") -> dict[str, Any]:
+    """What all forms have: the commit, in the one repository, and who wants it why."""
     return {
         "codebases": [
             Codebase(
                 codebase="", name="", label="What to build",
                 branch=util.FixedParameter(name="branch", default=branch),
-                revision=Revision(mirror, branch),
+                revision=revision,
                 repository=util.FixedParameter(name="repository", default=mirror.url),
                 project=util.FixedParameter(name="project", default=""),
             )
         ],
-        "reason": util.StringParameter(name="reason", label="Reason", default="forced", size=60, maxsize=500),
+        "reason": util.StringParameter(name="reason", label="Reason", default=reason, size=60, maxsize=500),
         "username": util.UserNameParameter(
             name="username", label="Your name", need_email=False, default="", size=30, maxsize=100
         ),
@@ -167,7 +168,7 @@ def forms_of(cells: Sequence[Cell], mirror: Mirror, branch: str) -> list[Any]:
             buttonName="Build",
             label="Build this cell",
             builderNames=names,
-            **_shared(mirror, branch),
+            **shared(mirror, branch, Revision(mirror, branch)),
         ),
         CellForce(
             name=FORCE_FARM,
@@ -180,6 +181,6 @@ def forms_of(cells: Sequence[Cell], mirror: Mirror, branch: str) -> list[Any]:
                 _choice("variants", "Variants", distinct([cell.variant.name for cell in cells])),
                 Cells(cells),
             ],
-            **_shared(mirror, branch),
+            **shared(mirror, branch, Revision(mirror, branch)),
         ),
     ]

@@ -64,6 +64,11 @@ class Home:
         return self.root / "signing" / "journal.jsonl"
 
     @property
+    def releasing(self) -> Path:
+        """What releases leave while they are made: a directory a build, and how far each place has come."""
+        return self.root / "releasing"
+
+    @property
     def gitconfig(self) -> Path:
         """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,42 @@ from buildbot.util.runprocess import run_process
 
 from steps.checkout import COMMIT
 from workers.errors import Failure
+
+_INIT = ("init", "--quiet", "--bare")
+_FETCH = ("fetch", "--quiet", "--prune", "--no-tags")
+_BRANCHES = "+refs/heads/*:refs/heads/*"
+_FETCH_LIMIT_S = 60
+
+
+def fetch_now(path: Path, url: str) -> None:
+    """Brings a mirror up to date without a reactor: for the command line. Raises Failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    commands = [["-C", str(path), *_FETCH, url, _BRANCHES]]
+    if not (path / "HEAD").exists():
+        commands.insert(0, [*_INIT, str(path)])
+    for command in commands:
+        try:
+            done = subprocess.run(
+                ["git", *command], capture_output=True, text=True, check=False, timeout=_FETCH_LIMIT_S,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            said = done.stderr.strip() if done.returncode else ""
+        except subprocess.TimeoutExpired:
+            said = f"no answer within {_FETCH_LIMIT_S} s"
+        if said:
+            raise _unfetched(url, said)
+
+
+def has_on_branch(path: Path, commit: str, branch: str) -> bool:
+    """Whether a branch of the mirror has the commit, as far as it was fetched. For processes without a reactor."""
+    command = ["git", "-C", str(path), "merge-base", "--is-ancestor", commit, f"refs/heads/{branch}"]
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _unfetched(url: str, said: str) -> Failure:
+    return Failure(
+        "repository", f"{url} could not be fetched", found=said[-500:], todo="See [repository] url in settings.toml."
+    )
 
 
 class Mirror:
@@ -22,7 +59,7 @@ class Mirror:
         # A fetch over a network may take its time; a person waits at the form, so not for ever.
         code, out, err = await run_process(
             reactor, ["git", *arguments], workdir=str(self.path.parent), collect_stdout=True, collect_stderr=True,
-            runtime_timeout=60, io_timeout=60,
+            runtime_timeout=_FETCH_LIMIT_S, io_timeout=_FETCH_LIMIT_S,
         )  # fmt: skip
         return code, out.decode("utf-8", "replace").strip(), err.decode("utf-8", "replace").strip()
 
@@ -31,15 +68,10 @@ class Mirror:
 
     async def _fetch(self, reactor: Any) -> None:
         if not (self.path / "HEAD").exists():
-            await self._git(reactor, "init", "--quiet", "--bare", str(self.path))
-        code, _, err = await self._in(
-            reactor, "fetch", "--quiet", "--prune", "--no-tags", self.url, "+refs/heads/*:refs/heads/*"
-        )
+            await self._git(reactor, *_INIT, str(self.path))
+        code, _, err = await self._in(reactor, *_FETCH, self.url, _BRANCHES)
         if code:
-            raise Failure(
-                "repository", f"{self.url} could not be fetched", found=err[-500:] or f"git ended with {code}",
-                todo="See [repository] url in settings.toml.",
-            )  # fmt: skip
+            raise _unfetched(self.url, err or f"git ended with {code}")
         # A checkout of a single commit has no branch, as continuous integration makes them.
         await self._in(reactor, "fetch", "--quiet", "--no-tags", self.url, "+HEAD:refs/head-of-it/HEAD")
 
@@ -66,6 +98,19 @@ class Mirror:
                 todo="Commit or push it to a branch.",
             )
         return revision, found
+
+    async def on_branch(self, reactor: Any, commit: str, branch: str) -> bool:
+        """Whether the branch has the commit, as the repository stands now. Raises Failure when it can't be fetched."""
+        if await self._is_on(reactor, commit, branch):
+            return True
+        await self._fetch(reactor)
+        return await self._is_on(reactor, commit, branch)
+
+    async def _is_on(self, reactor: Any, commit: str, branch: str) -> bool:
+        if not (self.path / "HEAD").exists():
+            return False
+        code, _, _ = await self._in(reactor, "merge-base", "--is-ancestor", commit, f"refs/heads/{branch}")
+        return code == 0
 
     async def _branch_of(self, reactor: Any, commit: str, preferred: str) -> str | None:
         if not (self.path / "HEAD").exists():

@@ -1,4 +1,4 @@
-"""What starts builds: each push to the branch, the two forms, and the farm's fan-out."""
+"""What starts builds: each push to the branch, the forms, and the farm's fan-out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from twisted.internet import defer
 
 from master.forms import FORCED_PRIORITY, forms_of
 from master.mirror import Mirror
+from master.release.form import Gate, form_of
 from workers.model import Cell
 
 PUSH = "push"
@@ -69,7 +70,7 @@ class Push(schedulers.SingleBranchScheduler):
         yield self.setState("handled", [*handled, change.number][-REMEMBERED:])
 
 
-def schedulers_of(worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str) -> list[Any]:
+def schedulers_of(worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror, branch: str, gate: Gate) -> list[Any]:
     """Every commit is built, so none may wait for a quieter tree: a commit without builds could not be released."""
     found: list[Any] = []
     if pushed:
@@ -88,4 +89,5 @@ def schedulers_of(worked: Sequence[Cell], pushed: Sequence[Cell], mirror: Mirror
             )
         )
         found.extend(forms_of(worked, mirror, branch))
+        found.append(form_of(mirror, branch, gate))
     return found

@@ -4,7 +4,8 @@
     index/<commit>/<builder>/<number>.json     an ArchiveRecord
     attested/<commit>/<builder>/<number>.json  an Attestation: the bundles that were signed for it
 
-All are create-only: what is there is never written again, and a file appears under its name only when it is whole.
+Plans of releases are beside them (`master/release/kept.py`), and hold what they name. All are create-only: what is
+there is never written again, and a file appears under its name only when it is whole.
 Names that come from outside never become paths: digests, commits, builders and numbers are checked first.
 """
 
@@ -16,12 +17,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from master.home import write_file
+from master.release import kept
 from master.signing.journal import Line
 from workers.errors import Failure
 from workers.model import Flavour
@@ -238,15 +240,22 @@ class Store:
         return [*record.files(), *(attestation.bundles if attestation is not None else [])]
 
     def _path_of_record(self, record: ArchiveRecord, kind: Literal["index", "attested"] = "index") -> Path:
-        commit, builder = record.commit, record.builder
+        return self._place(record.commit, record.builder, record.number, kind)
+
+    def _place(self, commit: str, builder: str, number: int, kind: str) -> Path:
         if not COMMIT.match(commit) or not BUILDER.match(builder):
             raise Failure("store", f"{commit!r}, {builder!r}: no names for the index", todo="Nothing was stored.")
-        return self.root / kind / commit / builder / f"{int(record.number)}.json"
+        return self.root / kind / commit / builder / f"{int(number)}.json"
 
     def records(self) -> Iterator[ArchiveRecord]:
         """All records. One that can't be read is passed over: `prune` then drops nothing."""
         for path in sorted((self.root / "index").glob("*/*/*.json")):
             yield decode(path.read_bytes(), ArchiveRecord, str(path))
+
+    def record(self, commit: str, builder: str, number: int) -> ArchiveRecord | None:
+        """The record of a build of that commit. Raises Failure for names that are none, and what can't be read."""
+        path = self._place(commit, builder, number, "index")
+        return decode(path.read_bytes(), ArchiveRecord, str(path)) if path.exists() else None
 
     def find(self, builder: str, number: int) -> ArchiveRecord | None:
         """The record of a build, whatever its commit."""
@@ -259,8 +268,14 @@ class Store:
     def _files(self) -> dict[str, Path]:
         return {path.name: path for path in (self.root / "sha256").glob("*/*") if DIGEST.match(path.name)}
 
+    def _referenced(self, without: Collection[Path] = ()) -> set[str]:
+        """The digests that records, but for those of these paths, and releases name."""
+        records = [record for record in self.records() if self._path_of_record(record) not in without]
+        found = {stored.sha256 for record in records for stored in self.files(record)}
+        return found | {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
+
     def _unreferenced(self) -> dict[str, Path]:
-        wanted = {stored.sha256 for record in self.records() for stored in self.files(record)}
+        wanted = self._referenced()
         return {digest: path for digest, path in self._files().items() if digest not in wanted}
 
     def usage(self) -> Usage:
@@ -277,16 +292,12 @@ class Store:
     def prune(self, *, really: bool, keep_builds: int | None = None) -> list[Path]:
         """What nothing refers to, and with `keep_builds` the records beyond the newest so many of each cell first.
 
-        Without `really` nothing is touched. Returns the paths that are, or would be, deleted. Raises Failure, before
-        anything is deleted, when a record can't be read: what it refers to is not known then.
+        What a release was made of stays, with its records. Without `really` nothing is touched. Returns the paths that
+        are, or would be, deleted. Raises Failure, before anything is deleted, when a record or a plan can't be read:
+        what it refers to is not known then.
         """
         dropped = self._old_records(keep_builds) if keep_builds is not None else []
-        wanted = {
-            stored.sha256
-            for record in self.records()
-            if self._path_of_record(record) not in dropped
-            for stored in self.files(record)
-        }
+        wanted = self._referenced(without=set(dropped))
         loose = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
         half_written = [path for path in self.root.glob(".new-*") if path.is_file()]
         if really:
@@ -296,8 +307,10 @@ class Store:
 
     def _old_records(self, keep_builds: int) -> list[Path]:
         by_builder: dict[str, list[ArchiveRecord]] = {}
+        released = {(plan.commit, cell.builder, cell.number) for plan in kept.held(self.root) for cell in plan.cells}
         for record in self.records():
-            by_builder.setdefault(record.builder, []).append(record)
+            if (record.commit, record.builder, record.number) not in released:
+                by_builder.setdefault(record.builder, []).append(record)
         old = [
             record
             for records in by_builder.values()

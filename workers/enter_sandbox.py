@@ -31,6 +31,7 @@ OPEN_TREE_CLONE = 1
 MOUNT_ATTR_RDONLY = 1
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 CLONE_NEWUSER = 0x10000000
+PR_CAPBSET_DROP = 24
 ORDINARY = 1  # `daemon` or `bin`: a user that every /etc/passwd has
 NOT_ENTERED = 125  # like env(1) and timeout(1): the command was never run
 
@@ -43,12 +44,12 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+def mount_at(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     _check(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), f"mount on {target}")
 
 
-def _read_only(path: str, on: bool, *, recursive: bool = False, directory: int = AT_FDCWD) -> None:
+def read_only(path: str, on: bool, *, recursive: bool = False, directory: int = AT_FDCWD) -> None:
     """Sets or clears read-only on the mount at `path`, leaving the flags that a user namespace may not touch.
 
     directory: a mount's own descriptor, with an empty path.
@@ -66,11 +67,16 @@ def _writable_proc() -> int:
     """
     copied: int = _libc.syscall(SYS_OPEN_TREE, AT_FDCWD, b"/proc", OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE)
     _check(min(copied, 0), "open_tree on /proc")
-    _read_only("", False, directory=copied)
+    read_only("", False, directory=copied)
     return copied
 
 
-def _raise_loopback() -> None:
+def drop(capability: int) -> None:
+    """No program that is started from here on has that capability, root's included (capabilities(7))."""
+    _check(_libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), f"prctl for capability {capability}")
+
+
+def raise_loopback() -> None:
     """A new network namespace has a loopback interface that is down; tests of CPython talk to it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
@@ -85,31 +91,31 @@ def _arrange(mounts: list[dict[str, Any]], root: str, system: str | None) -> Non
     top = ""
     if system is not None:
         base = os.open(system, os.O_PATH | os.O_CLOEXEC)
-        _mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+        mount_at("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
         top = "/mnt/system"
         Path(top).mkdir()
-        _mount(f"/proc/self/fd/{base}", top, None, MS_BIND)
+        mount_at(f"/proc/self/fd/{base}", top, None, MS_BIND)
         os.close(base)
-        _mount("/dev", f"{top}/dev", None, MS_BIND | MS_REC)
-    _mount("tmpfs", f"{top}/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
+        mount_at("/dev", f"{top}/dev", None, MS_BIND | MS_REC)
+    mount_at("tmpfs", f"{top}/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
     for descriptor, mount in opened:
         if mount["target"].startswith(root):
             Path(top + mount["target"]).mkdir(parents=True, exist_ok=True)
-        _mount(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
-    _read_only("/", True, recursive=True)
+        mount_at(f"/proc/self/fd/{descriptor}", top + mount["target"], None, MS_BIND)
+    read_only("/", True, recursive=True)
     for descriptor, mount in opened:
         if mount["writable"]:
-            _read_only(top + mount["target"], False)
+            read_only(top + mount["target"], False)
         os.close(descriptor)
-    _mount("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
+    mount_at("tmpfs", f"{top}/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # POSIX semaphores live there
     try:
-        _mount("proc", f"{top}/proc", "proc", MS_NOSUID | MS_NODEV)
+        mount_at("proc", f"{top}/proc", "proc", MS_NOSUID | MS_NODEV)
     except OSError as error:
         # Inside a container the kernel refuses a second, less masked /proc. The outer one does, with other pids in it.
         if error.errno not in (errno.EPERM, errno.EBUSY):
             raise
         if system is not None:
-            _mount("/proc", f"{top}/proc", None, MS_BIND | MS_REC)
+            mount_at("/proc", f"{top}/proc", None, MS_BIND | MS_REC)
     if system is not None:
         os.chroot(top)
 
@@ -120,7 +126,7 @@ def _hide_vsock() -> None:
     In a virtual machine that leads to its host alone: the tests wait for an answer, before 3.12 without an end.
     """
     if Path("/dev/vsock").exists():
-        _mount("/dev/null", "/dev/vsock", None, MS_BIND)
+        mount_at("/dev/null", "/dev/vsock", None, MS_BIND)
 
 
 def _become_ordinary() -> None:
@@ -166,7 +172,7 @@ def main() -> None:
     try:
         os.umask(0o022)
         socket.sethostname("pymint")
-        _raise_loopback()
+        raise_loopback()
         _arrange(entry["mounts"], entry["root"], entry.get("system"))
         if entry.get("ordinary_user"):
             _hide_vsock()

@@ -32,6 +32,15 @@ class Failure(Exception):
         return "\n".join(lines)
 
 
+def retold(said: str) -> Failure | None:
+    """The Failure that another process printed on its standard error; None where it said something else."""
+    first, *rest = said.strip().splitlines() or [""]
+    where, colon, what = first.partition(": ")
+    if not colon or " " in where:
+        return None
+    return Failure(where, what, todo="\n".join(line.removeprefix("  ") for line in rest))
+
+
 def unknown_name(where: str, kind: str, name: str, known: list[str]) -> Failure:
     """A name that does not exist is answered with those that do."""
     return Failure(where, f"there is no {kind} {name!r}", todo=f"Known: {', '.join(known)}.")

@@ -117,6 +117,18 @@ class Cell:
         which = "" if flavour == "full" else f"-{flavour}"
         return f"cpython-{release}-{self.target.triple}-{self.variant.name}{which}-{date}{_ENDINGS[flavour]}"
 
+    def release_name(self, release: str, tag: str, flavour: Flavour = "full") -> str:
+        """`cpython-3.13.15+20261125-x86_64-unknown-linux-gnu-install_only.tar.gz`: python-build-standalone's names for
+        what is published, which every client parses.
+
+        Whole variants stand in the names of what has the whole build; what people install says only what sets it apart
+        from the optimised build with the GIL: `-freethreaded-install_only`.
+        """
+        parts = [part for part in self.variant.name.split("+") if part not in ("pgo", "lto")]
+        variant = self.variant.name if flavour in ("full", "debug_symbols") else "+".join(parts)
+        middle = f"-{variant}" if variant else ""
+        return f"cpython-{release}+{tag}-{self.target.triple}{middle}-{flavour}{_ENDINGS[flavour]}"
+
 
 @dataclass(frozen=True)
 class _Set:

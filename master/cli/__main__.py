@@ -17,6 +17,7 @@ COMMANDS = {
     "stop": "master.cli.build:stop",
     "up": "master.cli.running:up",
     "down": "master.cli.running:down",
+    "release": "master.cli.release:release",
     "status": "master.cli.status:status",
     "prune": "master.cli.prune:prune",
     "doctor": "master.cli.doctor:doctor",

@@ -32,6 +32,15 @@ class Rest:
     def get(self, path: str, **query: str | int) -> dict[str, Any]:
         return self._answer(self._send("GET", path, params=query))
 
+    def login(self, user: str, password: str) -> None:
+        """From here on the requests are that user's. Raises Refused for a wrong password."""
+        response = self._send("GET", f"{self._api.removesuffix('api/v2/')}auth/login", auth=(user, password))
+        if not response.is_success and not response.is_redirect:
+            raise Refused(
+                "master", f"{user} is not let in ({response.status_code})", found="an unknown name or a wrong password",
+                todo="[login] in settings.toml lists the users; `python -m master.access NAME` makes a line for it.",
+            )  # fmt: skip
+
     def rows(self, kind: str, path: str, **query: str | int) -> list[dict[str, Any]]:
         """The list of a collection; `kind` is its plural name in the answer."""
         found: list[dict[str, Any]] = self.get(path, **query)[kind]

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from master.cli.context import this_farm
-from master.signing import directory, keys, trust
-from master.signing.keeping import KEYS, ROOT
+from master.signing import directory, keeping, keys, trust
 from master.signing.trust import Trust
 from master.signing.verify import Verified, Wanted
 from workers.errors import Failure
@@ -69,11 +68,11 @@ def trusted(key_files: Sequence[Path], key_list: Path | None, trusted_root: Path
     """What these files say, or this farm's own keys. Raises Failure."""
     if not key_files and key_list is None and trusted_root is None:
         home = this_farm().home
-        own = (home.keys / KEYS, home.keys / ROOT)
-        key_list, trusted_root = (path if path.exists() else None for path in own)
-        if key_list is None and trusted_root is None:
+        own = keeping.own_trust(home)
+        if own is None:
             raise click.UsageError("whom to trust? Name --key, --keys or --trusted-root: this farm has no key yet")
         click.echo(f"trusting this farm's own keys, in {home.keys}", err=True)
+        return own
     found = trust.decode_root(trusted_root.read_bytes(), trusted_root.name) if trusted_root is not None else Trust()
     known = list(trust.decode_keys(key_list.read_bytes(), key_list.name).keys) if key_list is not None else []
     for path in key_files:

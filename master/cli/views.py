@@ -68,12 +68,14 @@ def step_of(row: Mapping[str, Any]) -> Step:
 
 
 def steps_of(rest: Rest, build: Build) -> list[Step]:
-    """The steps in their order; Buildbot's own first one only when it went wrong."""
+    """The steps in their order; Buildbot's own first ones only while they wait, or when they went wrong."""
     rows = rest.rows("steps", f"builds/{build.id}/steps")
     return [step_of(row) for row in sorted(rows, key=lambda row: int(row["number"])) if not _hidden(row)]
 
 
 def _hidden(row: Mapping[str, Any]) -> bool:
+    if row["name"] == "locks_acquire":
+        return bool(row["results"] == 0)
     return bool(row["hidden"]) or (row["name"] == "worker_preparation" and row["results"] in (None, 0))
 
 

@@ -43,8 +43,8 @@ class Asset:
 class ReleasedCell:
     """A cell as it is released: the build that counts, and what was found of it.
 
-    glibc_floor, provider_glibc_floor: None for macOS. test counts and reports lie beside it, by `reports`' digests.
-    archives: flavour to the name of the asset. tar_sha256: flavour to the digest of the tar inside.
+    glibc_floor, provider_glibc_floor: None for macOS. archives: flavour to the name of the asset. tar_sha256: flavour
+    to the digest of the tar inside. builder_id: in whose name its bundles are signed. deployment_target: of macOS.
     """
 
     cell: CellName
@@ -60,6 +60,8 @@ class ReleasedCell:
     pins: list[ChosenPin]
     archives: dict[Flavour, str]
     tar_sha256: dict[Flavour, str]
+    builder_id: str = ""
+    deployment_target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Plan:
 
     repository: its address as users know it. previous: the tag of the release before, "" for the first. notes: what
     has to be said of it, such as that its FIPS provider is not CMVP-validated. assets: by name; the plan itself, which
-    is published too, is not among them.
+    is published too, is not among them. url: where users get the assets, each at url/NAME; without a slash at its end.
+    base: where the identities of the farm begin, which its certificates name as their issuer.
     """
 
     schema: Literal["pymint/release-plan/1"]
@@ -81,12 +84,19 @@ class Plan:
     cells: list[ReleasedCell]
     assets: list[Asset]
     notes: list[str] = field(default_factory=list)
+    url: str = ""
+    base: str = ""
 
     def asset(self, name: str) -> Asset | None:
         return next((one for one in self.assets if one.name == name), None)
 
 
 PLAN_NAME = "release-plan.json"
+SUMS_NAME = "SHA256SUMS"
+# Also a release's text where a place has one, as GitHub has.
+NOTES_NAME = "release-notes.md"
+# What a place keeps at its root as well, moved last.
+POINTERS = ("latest-release.json", "versions.ndjson")
 
 
 def identity(plan: Plan) -> str:

@@ -1,6 +1,7 @@
 """The signer, a process of its own: `python -m master.signing BUILD`, with MINT_HOME in the environment.
 
-It is told a build's id, as `./mint status` lists it, and nothing else about the build. Its last line is the Outcome.
+It is told a build's id, as `./mint status` lists it, and nothing else about the build. Its last line is the Outcome. Of
+a release, `--release TAG DIGEST`, it is told the tag and which SHA256SUMS; its last line is where the bundle is stored.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from master import settings
 from master.home import home_of
 from master.signing import journal
+from master.signing.release import sign
 from master.signing.signer import attest
 from master.store import Store
 from workers.errors import Failure
@@ -26,8 +28,15 @@ from workers.model import ROOT, load_matrix
     "--dry-run", "rehearsal", type=click.Path(path_type=Path, file_okay=False),
     help="Sign with the key of dry runs, and write the bundles into this directory only.",
 )  # fmt: skip
+@click.option(
+    "--release", nargs=2, metavar="TAG DIGEST",
+    help="Sign the SHA256SUMS of that digest, which is in the store, and all that it lists.",
+)  # fmt: skip
+@click.option("--rehearse", is_flag=True, help="With --release: sign with the key of dry runs.")
 @click.option("--check", is_flag=True, help="Only check the journal of what was signed, against the stored bundles.")
-def main(build: int | None, rehearsal: Path | None, check: bool) -> None:
+def main(
+    build: int | None, rehearsal: Path | None, release: tuple[str, str] | None, rehearse: bool, check: bool
+) -> None:
     """Signs what BUILD made, if it is on the branch that is built; a second time it only says what it did."""
     home = home_of(ROOT)
     try:
@@ -37,10 +46,13 @@ def main(build: int | None, rehearsal: Path | None, check: bool) -> None:
             remembered = [line for one in store.attestations() for line in one.lines]
             entries = journal.verify(home.journal, remembered)
             click.echo(f"{home.journal}: {len(entries)} lines, none changed or missing")
+        elif release is not None:
+            stored = sign(home, chosen, *release, dry_run=rehearse)
+            click.echo(msgspec.json.encode(stored).decode())
         elif build is not None:
             click.echo(msgspec.json.encode(attest(home, chosen, build, rehearsal=rehearsal)).decode())
         else:
-            raise click.UsageError("name a BUILD, or --check")
+            raise click.UsageError("name a BUILD, --release TAG DIGEST or --check")
     except Failure as failure:
         click.echo(str(failure), err=True)
         sys.exit(1)

@@ -12,7 +12,7 @@ from buildbot.util.runprocess import run_process
 from master.home import Home
 from master.mirror import Mirror
 from steps.attest import Attested
-from workers.errors import Failure
+from workers.errors import Failure, retold
 from workers.reports.base import decode
 
 # A full archive is hashed at several hundred MB a second; a key in a device or a timestamp may take its time.
@@ -47,11 +47,10 @@ class Attester:
 
 def _failure(buildid: int, code: int, said: str) -> Failure:
     """The signer's own Failure again; of anything else no more than its kind, since nobody knows what it quotes."""
-    first, *rest = said.strip().splitlines() or [""]
-    where, colon, what = first.partition(": ")
-    if colon and " " not in where:
-        return Failure(where, what, todo="\n".join(line.removeprefix("  ") for line in rest))
-    last = rest[-1].partition(":")[0] if rest else first[:80]
+    if (failure := retold(said)) is not None:
+        return failure
+    lines = said.strip().splitlines() or [""]
+    last = lines[-1].partition(":")[0] if len(lines) > 1 else lines[0][:80]
     return Failure(
         "signing", f"the signer ended with {code}", found=last,
         todo=f"By hand it tells more: MINT_HOME=… .venv/bin/python -m master.signing {buildid}",

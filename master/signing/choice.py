@@ -89,6 +89,11 @@ def builder_id(chosen: Signing, base: str, worker: str, system: str, *, dry_run:
     return f"{whole}/{DRY_RUN}" if dry_run else whole
 
 
+def release_id(base: str, *, dry_run: bool) -> str:
+    """Who signs a release's SHA256SUMS: the farm itself, whichever workers built what it lists."""
+    return f"{base}/releases/v1" + (f"/{DRY_RUN}" if dry_run else "")
+
+
 def source_of(chosen: Signing, repository: str) -> str:
     """The repository as a URI."""
     said = chosen.source or repository

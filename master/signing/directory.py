@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from master.signing.bundle import SUFFIX, decode
+from master.signing.statement import RELEASE
 from master.signing.trust import Trust
 from master.signing.verify import REFUSED, Verified, Wanted, verify
 from master.store import digest_of
@@ -15,7 +16,7 @@ from workers.errors import Failure
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"\A([0-9a-f]{64}) [ *]([^/\s][^/]*)\Z")
-_ARCHIVE = re.compile(r"\.tar\.(?:zst|gz|xz|bz2)\Z")
+ARCHIVE = re.compile(r"\.tar\.(?:zst|gz|xz|bz2)\Z")
 
 
 def read_sums(text: str) -> dict[str, str]:
@@ -50,18 +51,19 @@ def all_of(place: Path, trust: Trust, wanted: Wanted) -> Iterator[tuple[str, Ver
     """Every file that SHA256SUMS lists, and what is known of it if it is an archive. Raises Failure at the first no."""
     sums = read_sums((place / SUMS).read_text())
     if (place / f"{SUMS}{SUFFIX}").exists():
-        yield SUMS, one(place / SUMS, None, trust, replace(wanted, predicate=None))
+        # A release is signed in a name of its own: a builder that is asked for is that of the archives.
+        yield SUMS, one(place / SUMS, None, trust, replace(wanted, predicate=RELEASE, builder=None))
     _complete(place, sums)
     for name, listed in sums.items():
         found = digest_of(place / name)[0]
         if found != listed:
             raise Failure("verify", f"{name} is not what {SUMS} lists", wanted=listed, found=found, todo=REFUSED)
-        yield name, one(place / name, None, trust, wanted, found) if _ARCHIVE.search(name) else None
+        yield name, one(place / name, None, trust, wanted, found) if ARCHIVE.search(name) else None
 
 
 def _complete(place: Path, sums: Mapping[str, str]) -> None:
     here = {path.name for path in place.iterdir() if path.is_file()}
     if missing := sorted(set(sums) - here):
         raise Failure("verify", f"{SUMS} lists what is not here", found=", ".join(missing), todo="Get it too.")
-    if more := sorted(name for name in here - set(sums) if _ARCHIVE.search(name)):
+    if more := sorted(name for name in here - set(sums) if ARCHIVE.search(name)):
         raise Failure("verify", f"{SUMS} does not list every archive", found=", ".join(more), todo=REFUSED)

@@ -41,6 +41,16 @@ def prepare(home: Home, settings: Settings, now: datetime | None = None) -> None
     _list(home, settings, load_matrix(), base, when)
 
 
+def own_trust(home: Home) -> trust.Trust | None:
+    """Whom the farm's own archives are to be signed by; None where it has no key yet. Raises Failure."""
+    known, root = home.keys / KEYS, home.keys / ROOT
+    if not known.exists() and not root.exists():
+        return None
+    found = trust.decode_root(root.read_bytes(), ROOT) if root.exists() else trust.Trust()
+    listed = trust.decode_keys(known.read_bytes(), KEYS).keys if known.exists() else []
+    return trust.Trust(tuple(listed), found.authorities, found.services)
+
+
 def _list(home: Home, settings: Settings, matrix: Matrix, base: str, now: datetime) -> None:
     chosen = settings.signing
     name, _ = choice.key_names(chosen, dry_run=False)

@@ -18,6 +18,7 @@ from workers.reports.build import BuiltNode, Plan, SourcesReport
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
+RELEASE = "https://in-toto.io/attestation/release/v0.2"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 Kind = Literal["build", "derive"]
 BUILD_TYPES: Mapping[Kind, str] = {"build": "buildtypes/cpython-build/v1", "derive": "buildtypes/install-only/v1"}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.master import FileLoader
+from buildbot.data.exceptions import InvalidPathError
+from buildbot.schedulers.forcesched import ValidationError
 from twisted.internet import defer
 
 from master import settings
-from master.access import hash_of
+from master.access import RELEASE, hash_of
 from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
 from master.schedulers import CHOSEN_CELLS, PUSH
@@ -26,6 +28,8 @@ STAGES = [
     "attest",
 ]  # fmt: skip
 OWN = ("__Janitor",)
+RELEASE_STAGES = ["gate", "collect", "plan", "publish"]
+NO_CELLS = (FARM, RELEASE)
 
 
 def load(home: Path, toml: str = "") -> Any:
@@ -58,13 +62,16 @@ def test_master_cfg_only_assembles() -> None:
 
 def test_the_steps_of_every_cell_are_the_stages_in_their_order(config: Any) -> None:
     for name, builder in builders(config).items():
-        assert step_names(builder) == (["fan-out"] if name == FARM else STAGES), name
+        others = {FARM: ["fan-out"], RELEASE: RELEASE_STAGES}
+        assert step_names(builder) == others.get(name, STAGES), name
 
 
 def test_the_documentation_names_the_same_steps() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text.partition("## A build's stages")[2].partition("\n\nEvery program")[0]
     assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == STAGES
+    table = text.partition("## A release's stages")[2].partition("\n\n## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == RELEASE_STAGES
 
 
 def test_names_are_ones_that_buildbot_takes_everywhere(config: Any) -> None:
@@ -80,7 +87,7 @@ def test_there_is_a_builder_for_each_cell_with_a_worker_and_no_other(tmp_path: P
     for targets in ([X86], [X86, MAC], [X86, ARM, MAC]):
         config = load(tmp_path, worker(*targets))
         wanted = {cell.builder_name for cell in matrix.all_cells() if cell.target.triple in targets}
-        assert set(builders(config)) == wanted | {FARM}
+        assert set(builders(config)) == wanted | set(NO_CELLS)
 
 
 def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path
         assert (cell.builder_name in said) == (cell.target.triple != X86)
     for scheduler in config.schedulers.values():
         if isinstance(scheduler.builderNames, list):
-            assert not [name for name in scheduler.builderNames if X86 not in name and name not in (FARM, *OWN)]
+            assert not [name for name in scheduler.builderNames if X86 not in name and name not in (*NO_CELLS, *OWN)]
 
 
 def test_without_settings_this_machine_builds_its_own_target(tmp_path: Path) -> None:
@@ -98,7 +105,7 @@ def test_without_settings_this_machine_builds_its_own_target(tmp_path: Path) -> 
     assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, FARM_WORKER, *OWN}
     native = settings.native_target()
     assert native
-    assert all(native in name for name in builders(config) if name != FARM)
+    assert all(native in name for name in builders(config) if name not in NO_CELLS)
 
 
 def test_without_any_worker_the_configuration_still_loads(tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_without_any_worker_the_configuration_still_loads(tmp_path: Path) -> Non
 
 
 def test_every_cell_can_be_forced_and_the_release_set_is_pushed(config: Any) -> None:
-    cells = {name for name in builders(config) if name != FARM}
+    cells = set(builders(config)) - set(NO_CELLS)
     assert set(config.schedulers[FORCE_CELL].builderNames) == cells
     assert config.schedulers[FORCE_FARM].builderNames == [FARM]
     release = {cell.builder_name for cell in load_matrix().cells_of("release")}
@@ -133,7 +140,7 @@ def test_nothing_is_collapsed(config: Any) -> None:
 
 def test_forced_and_pushed_builds_of_a_commit_share_one_source_stamp(config: Any) -> None:
     (poller,) = config.change_sources
-    for name in (FORCE_CELL, FORCE_FARM):
+    for name in (FORCE_CELL, FORCE_FARM, RELEASE):
         fixed = {}
         for field in config.schedulers[name]._config_kwargs["codebases"][0].fields:
             fixed[field.name] = field.default
@@ -147,10 +154,26 @@ def test_every_worker_has_work(config: Any) -> None:
     assert used == {one.workername for one in config.workers}
 
 
-def test_the_fan_out_takes_no_worker_from_the_cells_it_waits_for(config: Any) -> None:
-    farm = builders(config)[FARM]
-    assert farm.workernames == [FARM_WORKER]
-    assert all(FARM_WORKER not in one.workernames for name, one in builders(config).items() if name != FARM)
+def test_the_fan_out_and_releases_take_no_worker_from_the_cells(config: Any) -> None:
+    for name, one in builders(config).items():
+        assert one.workernames == [FARM_WORKER if name in NO_CELLS else "local"]
+
+
+def test_releases_are_made_one_at_a_time(config: Any) -> None:
+    (lock,) = builders(config)[RELEASE].locks
+    assert (lock.lockid.name, lock.mode) == ("release", "exclusive")
+
+
+def test_a_release_is_a_dry_run_unless_it_says_otherwise(config: Any) -> None:
+    scheduler = config.schedulers[RELEASE]
+    assert scheduler.builderNames == [RELEASE]
+    (dry_run,) = [one for one in scheduler._config_kwargs["properties"] if one.name == "dry_run"]
+    assert dry_run.default is True
+    assert dry_run.getFromKwargs({}) is True
+    assert dry_run.getFromKwargs({"dry_run": [False]}) is False
+    for nonsense in ("", "no thanks", None, 7):
+        with pytest.raises(ValidationError):
+            dry_run.getFromKwargs({"dry_run": [nonsense]})
 
 
 def test_every_program_has_time_limits_and_is_asked_to_end(config: Any) -> None:
@@ -214,17 +237,92 @@ def test_an_open_page_without_a_login_is_refused(tmp_path: Path) -> None:
 )
 def test_with_a_login_only_operators_control_anything(tmp_path: Path, action: str, path: tuple[str, ...]) -> None:
     config = load(tmp_path, f'[login.users]\nanna = "{hash_of("x")}"\n')
-    authz = config.www["authz"]
-    authz.setMaster(None)
-
-    def allowed(user: dict[str, Any], what: str) -> bool:
-        outcome: list[bool] = []
-        asked = defer.maybeDeferred(authz.assertUserAllowed, path, what, {}, user)
-        asked.addCallbacks(lambda _: outcome.append(True), lambda _: outcome.append(False))
-        return outcome[0]
-
     anonymous, stranger = {"anonymous": True}, {"username": "mallory"}
-    assert allowed({"username": "anna"}, action)
-    assert not allowed(anonymous, action)
-    assert not allowed(stranger, action)
-    assert allowed(anonymous, "get")
+    assert allowed(config, {"username": "anna"}, action, path)
+    assert not allowed(config, anonymous, action, path)
+    assert not allowed(config, stranger, action, path)
+    assert allowed(config, anonymous, "get", path)
+
+
+RELEASES_ID, CELLS_ID = 7, 8
+
+
+class Endpoint:
+    """Of a build or a request: the first is a release's, the second a cell's."""
+
+    async def get(self, _: Any, named: dict[str, Any]) -> dict[str, Any]:
+        number = named.get("buildid", named.get("buildrequestid", named.get("build_number")))
+        return {"builderid": RELEASES_ID if number == 1 else CELLS_ID}
+
+
+class Data:
+    """As much of Buildbot's data API as rules ask; the real one is asked in tests/integration/test_release.py."""
+
+    PATHS: ClassVar = {
+        "builds": "buildid",
+        "buildrequests": "buildrequestid",
+        "builders": "builderid",
+        "workers": "workerid",
+    }
+
+    def getEndpoint(self, path: tuple[str, ...]) -> tuple[Endpoint, dict[str, Any]]:
+        if path[0] == "forceschedulers":
+            return Endpoint(), {"schedulername": path[1]}
+        if path[0] not in self.PATHS:
+            raise InvalidPathError
+        named: dict[str, Any] = {self.PATHS[path[0]]: int(path[1])}
+        return Endpoint(), {**named, **({"build_number": int(path[3])} if len(path) > 3 else {})}
+
+    async def get(self, path: tuple[str, ...]) -> list[dict[str, Any]]:
+        assert path == ("builders",)
+        return [{"builderid": RELEASES_ID, "name": RELEASE}, {"builderid": CELLS_ID, "name": "cpython"}]
+
+
+class Master:
+    data = Data()
+
+
+def allowed(
+    config: Any, user: dict[str, Any], action: str, path: tuple[str, ...], options: dict[str, Any] | None = None
+) -> bool:
+    authz = config.www["authz"]
+    authz.setMaster(Master())
+    outcome: list[bool] = []
+    asked = defer.maybeDeferred(authz.assertUserAllowed, path, action, options or {}, user)
+    asked.addCallbacks(lambda _: outcome.append(True), lambda _: outcome.append(False))
+    return outcome[0]
+
+
+@pytest.mark.parametrize(
+    ("action", "path", "options"),
+    [
+        ("force", ("forceschedulers", RELEASE), {}),
+        ("force", ("forceschedulers", "__Janitor_force"), {"builderid": RELEASES_ID}),
+        ("force", ("forceschedulers", "__Janitor_force"), {"builderid": str(RELEASES_ID)}),
+        ("force", ("forceschedulers", FORCE_CELL), {"builderNames": [RELEASE]}),
+        ("force", ("forceschedulers", FORCE_CELL), {"builderNames": RELEASE}),
+        ("rebuild", ("builds", "1"), {}),
+        ("rebuild", ("builders", str(RELEASES_ID), "builds", "1"), {}),
+        ("stop", ("builds", "1"), {}),
+        ("cancel", ("buildrequests", "1"), {}),
+        ("set_priority", ("buildrequests", "1"), {}),
+        ("an-action-of-the-future", ("builds", "1"), {}),
+    ],
+)
+def test_only_releasers_control_releases(
+    tmp_path: Path, action: str, path: tuple[str, ...], options: dict[str, Any]
+) -> None:
+    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[release]\nreleasers = ["anna"]\n'
+    config = load(tmp_path, users)
+    assert allowed(config, {"username": "anna"}, action, path, options)
+    assert not allowed(config, {"username": "otto"}, action, path, options)
+    assert not allowed(config, {"anonymous": True}, action, path, options)
+
+
+def test_who_may_not_release_still_builds(tmp_path: Path) -> None:
+    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[release]\nreleasers = ["anna"]\n'
+    config = load(tmp_path, users)
+    otto = {"username": "otto"}
+    for action, path in (("force", ("forceschedulers", FORCE_CELL)), ("stop", ("builds", "2")),
+                         ("cancel", ("buildrequests", "2")), ("rebuild", ("builds", "2"))):  # fmt: skip
+        assert allowed(config, otto, action, path, {"builderNames": ["cpython"]})

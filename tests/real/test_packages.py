@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from tests.real.uv import PINS, Uv, uv_at
 from workers.fips.running import run
 from workers.fips.tampering import MD5_OF_ABC
 from workers.fips.tree import Tree, tree_at
@@ -24,10 +21,6 @@ from workers.moved.places import FACTS
 
 pytestmark = [pytest.mark.real, pytest.mark.ci]
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-PINS = dict(
-    line.split("==") for line in REQUIREMENTS.read_text().splitlines() if line.strip() and not line.startswith("#")
-)
 MD5 = """
 import hashlib
 try:
@@ -49,49 +42,9 @@ json.dump({
 """
 
 
-def pip_says(name: str) -> list[str]:
-    """One of pip's settings on this machine, which uv does not read: indexes and folders of packages that are there."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", f"global.{name}"], capture_output=True, text=True, check=False
-    )
-    said = os.environ.get(f"PIP_{name.upper().replace('-', '_')}") or asked.stdout
-    return [value for value in said.split() if Path(value).is_dir() or value.startswith(("http:", "https:"))]
-
-
-@dataclass(frozen=True)
-class Uv:
-    """uv with a home of its own."""
-
-    program: Path
-    environment: Mapping[str, str]
-
-    def __call__(self, *arguments: str | Path, **more: str) -> str:
-        command = [str(self.program), *map(str, arguments)]
-        done = subprocess.run(command, env={**self.environment, **more}, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def uv(tmp_path_factory: pytest.TempPathFactory) -> Uv:
-    home = tmp_path_factory.mktemp("uv")
-    pinned = f"uv=={PINS['uv']}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(home / "bin"), pinned]
-    got = subprocess.run(command, capture_output=True, text=True, check=False)
-    if got.returncode != 0:
-        pytest.skip(f"no package index gives {pinned}: {got.stderr.strip().splitlines()[-1]}")
-    settings = {
-        "HOME": str(home),
-        "UV_CACHE_DIR": str(home / "cache"),
-        "UV_PYTHON_INSTALL_DIR": str(home / "Pythons für alle"),
-        "UV_NO_CONFIG": "1",
-        "UV_PYTHON_PREFERENCE": "only-managed",
-        "UV_DEFAULT_INDEX": " ".join(pip_says("index-url")[:1]),
-        "UV_INDEX": " ".join(pip_says("extra-index-url")),
-        "UV_FIND_LINKS": " ".join(pip_says("find-links")),
-    }
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")}
-    return Uv(home / "bin" / "bin" / "uv", kept | {name: value for name, value in settings.items() if value})
+    return uv_at(tmp_path_factory.mktemp("uv"))
 
 
 def catalogue(archive: Path) -> dict[str, object]:

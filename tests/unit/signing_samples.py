@@ -12,10 +12,9 @@ from master.settings import Settings
 from master.signing import keeping, statement
 from master.signing.bundle import Bundle
 from master.signing.choice import Signing
-from master.signing.keeping import KEYS, ROOT
 from master.signing.pen import Pen, pen_of
 from master.signing.statement import Evidence, Names, Run
-from master.signing.trust import Trust, decode_keys, decode_root
+from master.signing.trust import Trust
 from master.store import ArchiveRecord, DerivedRecord, Stored
 from workers.reports.base import Measure
 from workers.reports.build import (
@@ -103,7 +102,6 @@ def signed(place: Path, profile: str, names: Names = NAMES, *, dry_run: bool = F
 
 def published(home: Home) -> Trust:
     """keys.json or trusted_root.jsonl, as a user has them."""
-    known, root = home.keys / KEYS, home.keys / ROOT
-    chains = decode_root(root.read_bytes(), ROOT) if root.exists() else Trust()
-    listed = decode_keys(known.read_bytes(), KEYS).keys if known.exists() else []
-    return Trust(tuple(listed), chains.authorities, chains.services)
+    own = keeping.own_trust(home)
+    assert own is not None
+    return own

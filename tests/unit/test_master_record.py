@@ -3,189 +3,41 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
 
-from master.record import KINDS, promote, tar_digest
+from master.record import KINDS, tar_digest
 from master.store import Store
-from steps.handover import ARCHIVE, DERIVED_FILES, REPORTS, Submission
+from steps.handover import REPORTS
+from tests.unit.handover_samples import (
+    BILLS,
+    CELL,
+    COMMIT,
+    FACTS,
+    NAME,
+    NAMES,
+    PACKED,
+    SMALLER,
+    TAR,
+    Handover,
+    handed_over,
+    sha,
+    tar_of,
+)
 from workers.errors import Failure
-from workers.model import DERIVED, Flavour, load_matrix
-from workers.reports.base import Measure, write_report
-from workers.reports.build import (
-    ArchiveReport,
-    CellName,
-    DerivedArchive,
-    DeriveReport,
-    NodesReport,
-    PackageReport,
-    Plan,
-    PlannedFlavour,
-    PlanReport,
-    ProviderFacts,
-    SourcesReport,
-)
-from workers.reports.checks import (
-    Check,
-    FlavourProof,
-    FlavourValidation,
-    ProveFlavoursReport,
-    ProveReport,
-    ValidateFlavoursReport,
-    ValidateReport,
-)
-from workers.reports.suite import RanFile, SuiteReport
-from workers.tarball import Entry, write_to
-
-BILLS = {".cdx.json": b'{"bomFormat": "CycloneDX"}', ".spdx.json": b'{"spdxVersion": "SPDX-2.3"}'}
-
-
-def tar_of(text: str, install: str, bills: Mapping[str, bytes] = BILLS) -> bytes:
-    """A tar of a text and bills of materials."""
-    out = io.BytesIO()
-    files = {f"{install}share/sbom/cpython-3.13{ending}": content for ending, content in bills.items()}
-    entries = [Entry(path, data=data) for path, data in {f"{install}text": text.encode() * 1000, **files}.items()]
-    write_to(out, entries, epoch=0)
-    return out.getvalue()
-
-
-TAR = tar_of("the tar", "python/install/")
-PACKED = zstandard.ZstdCompressor().compress(TAR)
-NAME = "cpython-3.13.5-x86_64-unknown-linux-gnu-pgo+lto-20261123T2015.tar.zst"
-COMMIT = "a" * 40
-TOOK = Measure()
-CELL = CellName("3.13", "x86_64-unknown-linux-gnu", "pgo+lto")
-FACTS = ProviderFacts("3.5.7", "toolchain", None, "2.17")
-
-
-MODULE = "b" * 64
-NAMES = {
-    flavour: load_matrix()
-    .cell(CELL.version, CELL.target, CELL.variant)
-    .archive_name("3.13.5", "20261123T2015", flavour)
-    for flavour in DERIVED
-}
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def smaller_tar(flavour: Flavour) -> bytes:
-    bills = {ending: flavour.encode() for ending in BILLS} if flavour != "debug_symbols" else {}
-    return tar_of(f"the tar of {flavour}", "python/", bills)
-
-
-def packed(flavour: Flavour) -> bytes:
-    tar = smaller_tar(flavour)
-    return gzip.compress(tar, mtime=0) if NAMES[flavour].endswith(".gz") else zstandard.ZstdCompressor().compress(tar)
-
-
-SMALLER = {flavour: packed(flavour) for flavour in DERIVED}
-
-
-def valid(name: str, tar: bytes) -> ValidateReport:
-    return ValidateReport("pymint/validate/1", True, name, sha(tar), "pymint", [], "2.17", "2.17", TOOK)
-
-
-def proof(name: str, tar: bytes) -> ProveReport:
-    return ProveReport("pymint/prove/1", True, name, sha(tar), "p", "3.5.7", MODULE, "toolchain", None, [], 0, 0, TOOK)
-
-
-def derived(flavour: Flavour) -> DerivedArchive:
-    tar, archive = smaller_tar(flavour), SMALLER[flavour]
-    return DerivedArchive(flavour, NAMES[flavour], sha(archive), len(archive), sha(tar), len(tar), 1, 1, 1, 1, "built")
-
-
-@dataclass
-class Handover:
-    """What a truthful worker hands over; a test makes it lie."""
-
-    submission: Submission
-    reports: dict[str, Any]
-    store: Store
-    archive: bytes = PACKED
-    smaller: dict[Flavour, bytes] = field(default_factory=lambda: dict(SMALLER))
-
-    def change(self, report: str, /, **fields: Any) -> None:
-        self.reports[report] = replace(self.reports[report], **fields)
-
-    def record(self) -> Any:
-        for name, report in self.reports.items():
-            write_report(report, self.submission.directory / f"{name}.json")
-        (self.submission.directory / ARCHIVE).write_bytes(self.archive)
-        for flavour, data in self.smaller.items():
-            (self.submission.directory / DERIVED_FILES[flavour]).write_bytes(data)
-        return promote(self.store, self.submission, now=1_000_000)
+from workers.model import DERIVED, Flavour
+from workers.reports.build import CellName
+from workers.reports.checks import Check
 
 
 @pytest.fixture
 def handover(tmp_path: Path) -> Handover:
-    flavours = [PlannedFlavour(flavour, NAMES[flavour], "k", False) for flavour in DERIVED]
-    plan = Plan("pymint/plan/2", CELL, COMMIT, False, 0, "3.13.5", NAME, "k", False, {}, FACTS, [], [], flavours)
-    stages = {
-        name: NodesReport("pymint/nodes/1", True, name, [], TOOK)
-        for name in ("dependencies", "openssl", "fips-provider", "cpython")
-    }
-    reports: dict[str, Any] = {
-        "plan": PlanReport("pymint/plan-report/2", True, plan, TOOK),
-        "sources": SourcesReport("pymint/sources/1", True, [], [], TOOK),
-        **stages,
-        "package": PackageReport("pymint/package/1", True, NAME, sha(TAR), len(TAR), 1, "built", TOOK),
-        "validate": valid(NAME, TAR),
-        "prove": proof(NAME, TAR),
-        "test": SuiteReport(
-            "pymint/test/1",
-            True,
-            NAME,
-            sha(TAR),
-            "c" * 64,
-            NAME,
-            "run",
-            CELL,
-            "3.13.15",
-            "quick",
-            "w",
-            "all",
-            [RanFile("test_x", "off", True, 9, 1, 2.0, 1.0)],
-            [],
-            [],
-            TOOK,
-        ),
-        "archive": ArchiveReport(
-            "pymint/archive/1", True, NAME, sha(PACKED), len(PACKED), sha(TAR), len(TAR), "built", FACTS, TOOK
-        ),
-        "derive": DeriveReport(
-            "pymint/derive/1", True, sha(TAR), MODULE, [derived(flavour) for flavour in DERIVED], 1, TOOK
-        ),
-        "validate-flavours": ValidateFlavoursReport(
-            "pymint/validate-flavours/1",
-            True,
-            [FlavourValidation(one, valid(NAMES[one], smaller_tar(one))) for one in DERIVED],
-            TOOK,
-        ),
-        "prove-flavours": ProveFlavoursReport(
-            "pymint/prove-flavours/1",
-            True,
-            [FlavourProof(one, proof(NAMES[one], smaller_tar(one))) for one in DERIVED if one != "debug_symbols"],
-            [Check("debug_symbols.found", "off", "positive", True, "main.c", "main.c")],
-            TOOK,
-        ),
-    }
-    directory = tmp_path / "incoming" / "7"
-    directory.mkdir(parents=True)
-    submission = Submission(
-        directory, "cpython-3.13-x86_64-unknown-linux-gnu-pgo-lto", 3, 7, "local", "3.13",
-        "x86_64-unknown-linux-gnu", "pgo+lto", COMMIT, "main",
-    )  # fmt: skip
-    return Handover(submission, reports, Store(tmp_path / "store"))
+    return handed_over(tmp_path, Store(tmp_path / "store"))
 
 
 def test_the_reports_of_all_stages_are_wanted() -> None:

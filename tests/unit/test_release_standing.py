@@ -1,0 +1,100 @@
+"""What the gate reads: builds from a database that Buildbot's own migrations made, and records from an index."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from master.home import Home
+from master.release import standing
+from master.release.gate import Built
+from master.settings import parse
+from master.store import Store
+from tests.unit.gate_samples import OURS, REPOSITORY, Builds, commit_of, make_database, record
+from workers.errors import Failure
+from workers.model import ROOT, load_matrix
+
+CELLS = load_matrix().cells_of("release")[:3]
+A, B, C = (cell.builder_name for cell in CELLS)
+NAMES = [A, B, C]
+COMMIT, OTHER = commit_of(1), commit_of(2)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_database(tmp_path_factory.mktemp("database") / "state.sqlite")
+
+
+@pytest.fixture
+def database(empty: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "state.sqlite"
+    with sqlite3.connect(empty) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    return path
+
+
+def test_builds_of_the_commit_and_no_others_are_read(database: Path) -> None:
+    builds = Builds(database)
+    builds.add(OTHER, [(A, 0), (B, 2)])
+    first = builds.add(COMMIT, [(A, 0), (B, None), (C, -1), ("cpython-of-another-set", 0)])
+    builds.add(COMMIT, [(A, 0)], repository="https://git.example/another")
+    found, waiting = standing.builds_of(database, COMMIT, REPOSITORY, NAMES)
+    assert found == [Built(A, 2, first[0], 0), Built(B, 2, first[1], None)]
+    assert waiting == {B, C}
+
+
+def test_a_forced_build_on_another_branch_of_the_commit_counts_too(database: Path) -> None:
+    Builds(database).add(COMMIT, [(A, 0)], branch="a-topic")
+    assert len(standing.builds_of(database, COMMIT, REPOSITORY, NAMES)[0]) == 1
+
+
+def test_a_buildset_that_ended_well_without_a_build_is_nothing(database: Path) -> None:
+    """Buildbot ends a collapsed request as a success."""
+    Builds(database).add(COMMIT, [(A, 0)])
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM builds")
+        assert connection.execute("SELECT complete, results FROM buildsets").fetchall() == [(1, 0)]
+    assert standing.builds_of(database, COMMIT, REPOSITORY, NAMES) == ([], frozenset())
+
+
+def test_only_the_record_of_the_build_that_counts_is_read(database: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    older, newer, _ = Builds(database).add(COMMIT, [(A, 0), (A, 0), (A, 2)])
+    record(store, CELLS[0], COMMIT, 1, older)
+    record(store, CELLS[0], COMMIT, 2, newer, provider=OURS, signed=False)
+    found = standing.read(database, store, COMMIT, REPOSITORY, NAMES)
+    (kept,) = found.kept.values()
+    assert (kept.buildid, kept.provider, kept.signed) == (newer, OURS, False)
+    assert len(found.builds) == 3
+
+
+def test_a_broken_record_is_told_and_not_raised(database: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (build,) = Builds(database).add(COMMIT, [(A, 0)])
+    record(store, CELLS[0], COMMIT, 1, build)
+    path = store.root / "index" / COMMIT / A / "1.json"
+    path.chmod(0o644)
+    path.write_text("{}")
+    (kept,) = standing.read(database, store, COMMIT, REPOSITORY, NAMES).kept.values()
+    assert kept.problem.startswith("its record can't be used: ")
+
+
+def test_no_database_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="the master's database can't be read"):
+        standing.builds_of(tmp_path / "none.sqlite", COMMIT, REPOSITORY, NAMES)
+
+
+def test_nothing_is_written_to_the_database(database: Path) -> None:
+    Builds(database).add(COMMIT, [(A, 0)])
+    database.chmod(0o444)
+    before = database.read_bytes()
+    standing.builds_of(database, COMMIT, REPOSITORY, NAMES)
+    assert database.read_bytes() == before
+
+
+def test_a_commit_that_no_mirror_has_is_off_the_branch(tmp_path: Path) -> None:
+    settings = parse("", tmp_path / "settings.toml")
+    said = standing.off_branch(Home(tmp_path, ROOT), settings, COMMIT, fetch=False)
+    assert said == [f"the commit {COMMIT} is not on main"]
