@@ -21,10 +21,12 @@ from master.cli.follow import Follower
 from master.cli.rest import SUCCESS, WARNINGS, Rest
 from master.cli.starting import bring_up
 from master.cli.views import properties_of
-from master.release import standing
+from master.release import publishing, standing
 from master.release.gate import standing_of
 from master.release.model import CellState, Readiness, checked_tag
 from master.release.page import answer
+from master.release.places.chosen import places_of
+from master.release.releasing import one_at_a_time, prepare_lock, state_directory
 from workers.errors import Failure
 from workers.progress import seconds
 
@@ -40,9 +42,14 @@ STYLES: Mapping[CellState, str] = {
 @click.option("--sha", help="The commit, all 40 digits; with --check any name git has for it, HEAD by default.")
 @click.option("--publish", is_flag=True, help="Really publish; without it is a dry run.")
 @click.option("--check", is_flag=True, help="Only say whether the commit can be released; ends with 1 when not.")
+@click.option(
+    "--abandon", is_flag=True, help="Throw what is half done of --tag away, at every place; never what is published."
+)
 @click.option("--json", "as_json", is_flag=True, help="With --check: for programs.")
 @click.option("--user", help="Who releases, where the page has a login; MINT_PASSWORD, or a question, is the password.")
-def release(tag: str | None, sha: str | None, publish: bool, check: bool, as_json: bool, user: str | None) -> None:
+def release(
+    tag: str | None, sha: str | None, publish: bool, check: bool, abandon: bool, as_json: bool, user: str | None
+) -> None:
     """Releases a commit: from its recorded builds to archives, indexes and signatures in the configured places.
 
     Without --publish a dry run, which does all of it into a rehearsal directory. Both are started by the form that the
@@ -50,10 +57,15 @@ def release(tag: str | None, sha: str | None, publish: bool, check: bool, as_jso
     """
     farm = this_farm()
     if check:
-        if tag or publish or user:
+        if tag or publish or user or abandon:
             raise click.UsageError("--check takes --sha and --json only")
         name = sha or "HEAD"
         sys.exit(_check(farm, commits.resolve(repository_of(farm), name), as_json=as_json))
+    if abandon:
+        if not tag or sha or publish or user:
+            raise click.UsageError("--abandon takes --tag only")
+        _abandon(farm, tag)
+        return
     if not tag or not sha or as_json:
         raise click.UsageError("name --tag and --sha, or --check" if not as_json else "--json goes with --check")
     began = time.monotonic()
@@ -76,6 +88,13 @@ def _check(farm: Farm, commit: str, *, as_json: bool) -> int:
     else:
         tell_readiness(found, Console(highlight=False, soft_wrap=True))
     return 0 if found.ready else 1
+
+
+def _abandon(farm: Farm, tag: str) -> None:
+    prepare_lock(farm.home)
+    with one_at_a_time(farm.home, click.echo):
+        places = places_of(farm.settings, farm.home, rehearsal=False)
+        publishing.abandon(checked_tag(tag), places, state_directory(farm.home, dry_run=False), click.echo)
 
 
 def tell_readiness(found: Readiness, console: Console) -> None:

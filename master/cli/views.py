@@ -75,7 +75,7 @@ def steps_of(rest: Rest, build: Build) -> list[Step]:
 
 def _hidden(row: Mapping[str, Any]) -> bool:
     if row["name"] == "locks_acquire":
-        return row["results"] == 0
+        return bool(row["results"] == 0)
     return bool(row["hidden"]) or (row["name"] == "worker_preparation" and row["results"] in (None, 0))
 
 

@@ -15,7 +15,7 @@ import click
 
 from master import settings as farm_settings
 from master.home import home_of
-from master.release import guard, stages
+from master.release import guard
 from master.release.releasing import one_at_a_time, prepare_lock
 from steps.release import StageName
 from workers.errors import Failure
@@ -41,6 +41,9 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
         if sealed is not None or not publish:
             how = guard.confine(home, settings, ["-m", "master.release", *sys.argv[1:]], sealed)
             progress.line(f"confined: {how}")
+        # Only now: a process that was about to start itself again has loaded nothing for naught.
+        from master.release import stages
+
         with one_at_a_time(home, progress.line):
             work = stages.Work(home, settings, matrix, tag, commit, directory, not publish, progress)
             report = stages.STAGES[stage](work)

@@ -88,7 +88,13 @@ def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Pa
     """
     what = covered(home, settings)
     if sealed is not None:
-        seen = [home.root, farm_settings.store_path(settings, home), home.checkout, sys.prefix, sys.base_prefix]
+        seen: list[Path | str] = [
+            home.root,
+            farm_settings.store_path(settings, home),
+            home.checkout,
+            sys.prefix,
+            sys.base_prefix,
+        ]
         what = replace(what, sealed=str(sealed.resolve()), seen=[os.path.realpath(one) for one in seen])
         (sealed / "tmp").mkdir(parents=True, exist_ok=True)
     refuse_by_itself(what)

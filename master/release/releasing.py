@@ -21,6 +21,11 @@ KEPT_RUNS = 20
 LOCK_WAIT_S = 60.0
 
 
+def state_directory(home: Home, *, dry_run: bool) -> Path:
+    """Where publishing keeps how far each place has come."""
+    return home.releasing / ("rehearsals" if dry_run else "state")
+
+
 def run_directory(home: Home, buildid: int) -> Path:
     """Where the stages of one build of `release` leave what the next one reads."""
     return home.releasing / "run" / str(buildid)

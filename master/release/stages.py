@@ -14,6 +14,7 @@ from master.release.collect import Collection
 from master.release.gate import objections, standing_of
 from master.release.model import Plan, Readiness, checked_tag, identity
 from master.release.places.chosen import places_of
+from master.release.releasing import state_directory
 from master.settings import Settings
 from master.store import Store
 from steps.release import StageName, StageReport
@@ -115,7 +116,7 @@ def publish(work: Work) -> StageReport:
     """Raises Failure; a rebuild takes it up where it stopped."""
     made = read_report(work.directory / "plan-made.json", Plan)
     places = places_of(work.settings, work.home, rehearsal=work.dry_run)
-    state = work.home.releasing / ("rehearsals" if work.dry_run else "state")
+    state = state_directory(work.home, dry_run=work.dry_run)
     done = publishing.publish(made, work.store, places, state, work.say)
     if not work.dry_run:
         kept.mark_published(work.store.root, made)

@@ -186,7 +186,7 @@ def installed(uv: Uv, served: Served, **settings: str) -> list[Path]:
         free = "freethreaded" in cell.cell.variant
         version = cell.python_version + ("+freethreaded" if free else "")
         uv("python", "install", version, **settings)
-        found.append(Path(uv("python", "find", "--managed-python", version, **settings)))
+        found.append(Path(uv("python", "find", version, **settings)))
     assert found
     return found
 

@@ -157,7 +157,8 @@ def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, 
     own = home.root / "run"
     program = (
         f"touch {own}/here && echo one; touch {home.root}/there && echo two; touch /var/tmp/anywhere-{os.getpid()} && "
-        f"echo three; echo t > /tmp/mine-{os.getpid()} && echo seven; ls /tmp; echo $TMPDIR; mount -o remount,rw / ; umount -l {home.keys}; cat {home.keys}/farm.pem; "
+        f"echo three; echo t > /tmp/mine-{os.getpid()} && echo seven; ls /tmp; echo $TMPDIR; "
+        f"mount -o remount,rw / ; umount -l {home.keys}; cat {home.keys}/farm.pem; "
         f"cat /proc/{os.getpid()}/root{home.keys}/farm.pem; echo x > /dev/null && echo four; "
         "echo y > /dev/shm/z && echo five; unshare --user --map-root-user true && echo six"
     )
