@@ -215,7 +215,7 @@ def _end(client: socket.socket, fault: Fault) -> None:
     if fault.kind == "drop":
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return
-    body = b"<Error><Code>SlowDown</Code><Message>made to fail</Message></Error>"
+    body = b"<Error><Code>MadeToFail</Code><Message>made to fail</Message></Error>"
     client.sendall(
         b"HTTP/1.1 %d Fault\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
         % (fault.kind, len(body), body)
