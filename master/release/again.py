@@ -58,7 +58,7 @@ class Programs:
             raise Failure(
                 "release", f"{program} does not find {name} good any more",
                 wanted="what it found when it was built", found="\n          ".join(said[-12:]) or "nothing said",
-                todo="Nothing is released. Build that commit again, and compare the two.",
+                todo="Build that commit again, and compare the two.",
             )  # fmt: skip
 
 

@@ -95,8 +95,6 @@ PLAN_NAME = "release-plan.json"
 SUMS_NAME = "SHA256SUMS"
 # Also a release's text where a place has one, as GitHub has.
 NOTES_NAME = "release-notes.md"
-# What a place keeps at its root as well, moved last.
-POINTERS = ("latest-release.json", "versions.ndjson")
 
 
 def identity(plan: Plan) -> str:

@@ -82,7 +82,8 @@ def running(root: Path) -> Iterator[Seaweed]:
     credentials.chmod(0o600)
     s3, filer, master, volume = free_ports(4)
     command = [
-        str(Path(sys.executable).with_name("weed")), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        str(Path(sys.executable).with_name("weed")), f"-logdir={root}", "server",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={root / 'data'}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=1024", "-volume.max=50", "-filer", "-s3", f"-s3.port={s3}",
         f"-s3.config={root / 's3.json'}", "-s3.port.iceberg=0",
