@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,13 +148,16 @@ def _of(record: ArchiveRecord) -> Iterator[None]:
 
 
 def _all(pool: ThreadPoolExecutor, jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """What the jobs return, in their order; the first that fails ends those that have not begun."""
+    """What the jobs return, in their order. The first that fails ends those that have not begun; those that have are
+    waited for, since they work in a directory that is deleted after this.
+    """
     futures = [pool.submit(job) for job in jobs]
     try:
         return [future.result() for future in futures]
     finally:
         for future in futures:
             future.cancel()
+        wait(futures)
 
 
 def _look(
