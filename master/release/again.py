@@ -63,9 +63,13 @@ class Programs:
 
 
 def _environment(own: Path) -> dict[str, str]:
-    """Nothing of this process's own: neither where the farm's state lies nor anything that steers Python or OpenSSL."""
+    """Nothing of this process's own: neither where the farm's state lies nor anything that steers Python or OpenSSL.
+
+    No TMPDIR either: a socket's path has 107 bytes, of which a release's own directories take too many. /tmp is short,
+    and a directory of the release's own where the kernel can see to that (master/release/guard.py).
+    """
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    return {"LC_ALL": "C.UTF-8", **kept, "HOME": str(own), "TMPDIR": str(own)}
+    return {"LC_ALL": "C.UTF-8", **kept, "HOME": str(own)}
 
 
 @contextmanager

@@ -228,5 +228,5 @@ def test_what_runs_code_of_an_archive_gets_nothing_of_the_farms_environment(
         programs.prove(tmp_path, "an-archive")
     said = json.loads(str(caught.value.found))
     assert "of the farm" not in said.values()
-    assert said["HOME"] == said["TMPDIR"]
+    assert "TMPDIR" not in said  # else sockets in it have too long a path
     assert not Path(said["HOME"]).exists()
