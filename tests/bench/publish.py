@@ -15,13 +15,14 @@ import multiprocessing
 import random
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import click
 
 from master.release.model import Asset, Plan
 from master.release.places.base import Place
@@ -113,7 +114,10 @@ def measure(name: str, plan: Plan, store: Store, place: Place, state: Path) -> N
     )
 
 
+@click.command()
+@click.argument("scratch", type=click.Path(path_type=Path, resolve_path=True))
 def main(scratch: Path) -> None:
+    """Publishes files of real size, 6 GB in all, to each place; they lie in SCRATCH, which must not exist."""
     scratch.mkdir(parents=True)
     try:
         store = Store(scratch / "store")
@@ -138,4 +142,4 @@ def main(scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main()
