@@ -94,7 +94,41 @@ def headline(problem: str) -> str:
     return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:300]
 
 
-class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep, Generic[R]):
+class Telling:
+    """What a step that runs a program of ours says: how far it is, and in the end one line."""
+
+    name: Any
+    results: Any
+    addCompleteLog: Any
+    updateSummary: Any
+    at: tuple[str, int] | None = None
+    said: str | None = None
+
+    def _event(self, text: str) -> None:
+        at = progress_of(text)
+        if at is not None and at != self.at:
+            self.at = at
+            self.updateSummary()
+
+    async def refuse(self, problem: str) -> int:
+        """Ends the step as failed, with the problem as a log and its first line as the summary."""
+        await self.addCompleteLog("problem", problem + "\n")
+        self.said = headline(problem)
+        return FAILURE
+
+    def getCurrentSummary(self) -> dict[str, str]:
+        if self.at is None:
+            return {"step": f"{self.name}: running"}
+        what, percent = self.at
+        return {"step": f"{what or self.name}, {percent} %"}
+
+    def getResultSummary(self) -> dict[str, str]:
+        if self.said is not None:
+            return {"step": self.said}
+        return {"step": f"{self.name}: stopped" if self.results == CANCELLED else str(self.name)}
+
+
+class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildStep, Generic[R]):
     """Runs `python -m workers PROGRAM` in the checkout.
 
     Proves: the program ended well and left a report of the kind that this master knows, and the report says so too.
@@ -115,8 +149,6 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
         kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
         super().__init__(**kwargs)
         self.options = list(options)
-        self.at: tuple[str, int] | None = None
-        self.said: str | None = None
 
     def arguments(self) -> list[str]:
         """What this stage adds to the program's options."""
@@ -187,12 +219,6 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
         command.useLog(log, True)
         return command
 
-    def _event(self, text: str) -> None:
-        at = progress_of(text)
-        if at is not None and at != self.at:
-            self.at = at
-            self.updateSummary()
-
     def _problem(self, command: ProgramCommand) -> str:
         if self.timed_out:
             silent = command.remote_failure_reason == "timeout_without_output"
@@ -230,20 +256,3 @@ class WorkerProgram(buildstep.ShellMixin, CompositeStepMixin, buildstep.BuildSte
             if data is not None:
                 await self.addCompleteLog(name.removesuffix(".log"), data.decode("utf-8", "replace"))
         SHOWN.setdefault(self.build, set()).update(wanted)
-
-    async def refuse(self, problem: str) -> int:
-        """Ends the step as failed, with the problem as a log and its first line as the summary."""
-        await self.addCompleteLog("problem", problem + "\n")
-        self.said = headline(problem)
-        return FAILURE
-
-    def getCurrentSummary(self) -> dict[str, str]:
-        if self.at is None:
-            return {"step": f"{self.name}: running"}
-        what, percent = self.at
-        return {"step": f"{what or self.name}, {percent} %"}
-
-    def getResultSummary(self) -> dict[str, str]:
-        if self.said is not None:
-            return {"step": self.said}
-        return {"step": f"{self.name}: stopped" if self.results == CANCELLED else str(self.name)}

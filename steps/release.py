@@ -14,8 +14,8 @@ from buildbot.process import buildstep
 from twisted.internet import threads
 
 from steps.checkout import check_request
-from steps.program import Limits, ProgramCommand, failure_in, headline, progress_of
-from steps.results import CANCELLED, FAILURE, SUCCESS
+from steps.program import Limits, ProgramCommand, Telling, failure_in
+from steps.results import CANCELLED, SUCCESS
 from workers.errors import Failure
 from workers.progress import seconds
 from workers.reports.base import decode
@@ -72,7 +72,7 @@ class Making(Protocol):
         """Brings the mirror up to date for a commit. Raises Failure."""
 
 
-class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
+class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
     """Runs one stage, shows its lines as they come, and checks what it left.
 
     Proves: the stage ended well and left its report.
@@ -91,8 +91,6 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
         kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
         super().__init__(**kwargs)
         self.making = making
-        self.at: tuple[str, int] | None = None
-        self.said: str | None = None
 
     async def run(self) -> int:
         stamp = self.build.getSourceStamp("")
@@ -103,7 +101,7 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
             await self.prepare(wanted)
             return await self._run(self.making.command(self.stage, wanted))
         except Failure as failure:
-            return await self._refuse(str(failure))
+            return await self.refuse(str(failure))
 
     async def prepare(self, wanted: Wanted) -> None:
         """What has to be there before the stage runs. Raises Failure."""
@@ -122,11 +120,11 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
         if command.interrupted or self.stopped:
             return CANCELLED
         if command.didFail():
-            return await self._refuse(self._problem(command))
+            return await self.refuse(self._problem(command))
         try:
             data = await threads.deferToThread(started.report.read_bytes)
         except OSError as error:
-            return await self._refuse(f"{self.name}: the stage left no report: {error}")
+            return await self.refuse(f"{self.name}: the stage left no report: {error}")
         report = decode(data, StageReport, started.report.name)
         for name, value in report.properties.items():
             self.setProperty(name, value, self.name)
@@ -134,12 +132,6 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
             await self.addURL(title, address if "://" in address else self.making.page_url + address)
         self.said = report.summary
         return SUCCESS
-
-    def _event(self, text: str) -> None:
-        at = progress_of(text)
-        if at is not None and at != self.at:
-            self.at = at
-            self.updateSummary()
 
     def _problem(self, command: ProgramCommand) -> str:
         if self.timed_out:
@@ -151,22 +143,6 @@ class ReleaseStage(buildstep.ShellMixin, buildstep.BuildStep):
             said = f"{self.name}: the process was ended from outside (exit code {command.rc})\n"
             said += "  A rebuild of this build takes it up where it stopped."
         return said
-
-    async def _refuse(self, problem: str) -> int:
-        await self.addCompleteLog("problem", problem + "\n")
-        self.said = headline(problem)
-        return FAILURE
-
-    def getCurrentSummary(self) -> dict[str, str]:
-        if self.at is None:
-            return {"step": f"{self.name}: running"}
-        what, percent = self.at
-        return {"step": f"{what or self.name}, {percent} %"}
-
-    def getResultSummary(self) -> dict[str, str]:
-        if self.said is not None:
-            return {"step": self.said}
-        return {"step": f"{self.name}: stopped" if self.results == CANCELLED else str(self.name)}
 
 
 def _forget(report: Path) -> None:

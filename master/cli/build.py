@@ -137,25 +137,34 @@ def request_build(rest: Rest, cell: Cell, sha: str) -> int:
     return int(next(iter(answer[1].values())))
 
 
-def follow_request(farm: Farm, rest: Rest, request: int, began: float, output: Path | None) -> int:
-    """Follows to the end and says how it ended; 0 for a good end. Ctrl-C leaves the build running."""
-    console = Console(highlight=False)
-    display = display_for(console)
+def to_the_end(farm: Farm, rest: Rest, request: int, began: float) -> tuple[int, Build | None, str]:
+    """Follows a request and tells a failure: exit code, the build if it ended well, how long it took.
+
+    Ctrl-C leaves the build running.
+    """
+    display = display_for(Console(highlight=False))
     follower = Follower(farm, rest, request, display)
     try:
         result = follower.run()
     except KeyboardInterrupt:
         display.close()
         click.echo(detached(follower.build, request, farm.page))
-        return DETACHED
+        return DETACHED, None, ""
     finally:
         display.close()
     took = seconds(time.monotonic() - began)
     if result not in (SUCCESS, WARNINGS) or follower.build is None:
         tell_failure(rest, follower.build, result, farm.page, took)
-        return 1
-    tell_success(farm, rest, follower.build, took, output)
-    return 0
+        return 1, None, took
+    return 0, follower.build, took
+
+
+def follow_request(farm: Farm, rest: Rest, request: int, began: float, output: Path | None) -> int:
+    """Follows to the end and says how it ended; 0 for a good end. Ctrl-C leaves the build running."""
+    code, build, took = to_the_end(farm, rest, request, began)
+    if build is not None:
+        tell_success(farm, rest, build, took, output)
+    return code
 
 
 def detached(build: Build | None, request: int, page: str) -> str:

@@ -14,11 +14,9 @@ from rich.text import Text
 
 from master.access import RELEASE
 from master.cli import commit as commits
-from master.cli.build import DETACHED, detached, repository_of, tell_failure
+from master.cli.build import repository_of, to_the_end
 from master.cli.context import Farm, this_farm
-from master.cli.display import display_for
-from master.cli.follow import Follower
-from master.cli.rest import SUCCESS, WARNINGS, Rest
+from master.cli.rest import Rest
 from master.cli.starting import bring_up
 from master.cli.views import properties_of
 from master.release import publishing, standing
@@ -28,7 +26,6 @@ from master.release.page import answer
 from master.release.places.chosen import places_of
 from master.release.releasing import one_at_a_time, prepare_lock, state_directory
 from workers.errors import Failure
-from workers.progress import seconds
 
 SCHEDULER = f"forceschedulers/{RELEASE}"
 STYLES: Mapping[CellState, str] = {
@@ -116,28 +113,17 @@ def tell_readiness(found: Readiness, console: Console) -> None:
 
 
 def _follow(farm: Farm, rest: Rest, request: int, began: float) -> int:
-    display = display_for(Console(highlight=False))
-    follower = Follower(farm, rest, request, display)
-    try:
-        result = follower.run()
-    except KeyboardInterrupt:
-        display.close()
-        click.echo(detached(follower.build, request, farm.page))
-        return DETACHED
-    finally:
-        display.close()
-    took = seconds(time.monotonic() - began)
-    if result not in (SUCCESS, WARNINGS) or follower.build is None:
-        tell_failure(rest, follower.build, result, farm.page, took)
-        return 1
-    said = properties_of(rest, follower.build.id)
+    code, build, took = to_the_end(farm, rest, request, began)
+    if build is None:
+        return code
+    said = properties_of(rest, build.id)
     identity = said.get("release_identity", "")
     click.echo(f"\n{said['tag']}  ({'rehearsed' if said.get('dry_run', True) else 'published'} in {took})")
     rows = {
         "where": said.get("release_where", ""),
         "plan": identity,
         "files": f"{farm.page}releases/{said['tag']}/{identity}/",
-        "page": follower.build.page(farm.page),
+        "page": build.page(farm.page),
     }
     for name, value in rows.items():
         click.echo(f"  {name:<8} {value}")
