@@ -91,7 +91,7 @@ def web_access(users: Mapping[str, str], releasers: Sequence[str] | None = None)
     """`auth` and `authz` of Buildbot's web configuration. releasers: those of the users who may release, or all.
 
     With users, they alone control anything; everyone who reaches the page may read. Without, the page is on loopback
-    (master/settings.py sees to it), and whoever sits at this machine may do everything.
+    (master/settings sees to it), and whoever sits at this machine may do everything.
     The last rule matches all control: Buildbot allows whatever no rule matches, cancelling among it.
     """
     if not users:

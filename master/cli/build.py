@@ -23,6 +23,7 @@ from master.cli.tools import BUILD_TOOLS
 from master.cli.views import Build, builder_names, properties_of, result_name, steps_of
 from master.store import Store
 from workers.errors import Failure
+from workers.machine import native_target
 from workers.model import Cell
 from workers.progress import seconds, size
 
@@ -85,7 +86,7 @@ def stop(build: int | None, request: int | None) -> None:
 def _cell(farm: Farm, version: str, target: str, variant: str) -> Cell:
     """The cell of these names. Raises Failure for a name that does not exist and for a target that has no worker."""
     if target == "native":
-        native = farm_settings.native_target()
+        native = native_target()
         if native is None:
             known = ", ".join(farm.matrix.targets)
             raise Failure(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from master.signing.choice import URL, Complaint
+from master.complaint import URL, Complaint
 
 PlaceName = Literal["directory", "s3", "github"]
 PLACES: tuple[PlaceName, ...] = get_args(PlaceName)

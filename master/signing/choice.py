@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from master.complaint import URL, Complaint
+
 NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,39}\Z")
-URL = re.compile(r"\Ahttps?://[^\s/]+(/[^\s]*)?\Z")
 DRY_RUN = "dry-run"
 # Of securesystemslib: a file, PKCS #11, three clouds, Vault. Its gpg keys are none that a bundle can name.
 SCHEMES = ("file2", "hsm", "awskms", "gcpkms", "azurekms", "hv")
@@ -34,16 +35,6 @@ class Signing:
     builders: dict[str, str] = field(default_factory=dict)
     timestamp_url: str | None = None
     command: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Complaint:
-    """What is wrong with a value: key, sentence, what was wanted and found."""
-
-    key: str
-    what: str
-    wanted: str
-    found: str
 
 
 def complaint(chosen: Signing, workers: list[str]) -> Complaint | None:

@@ -18,6 +18,7 @@ from master.access import RELEASE, hash_of
 from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
 from master.schedulers import CHOSEN_CELLS, PUSH
+from workers.machine import native_target
 from workers.model import ROOT, load_matrix
 
 CFG = ROOT / "master" / "master.cfg"
@@ -103,7 +104,7 @@ def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path
 def test_without_settings_this_machine_builds_its_own_target(tmp_path: Path) -> None:
     config = load(tmp_path)
     assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, FARM_WORKER, *OWN}
-    native = settings.native_target()
+    native = native_target()
     assert native
     assert all(native in name for name in builders(config) if name not in NO_CELLS)
 

@@ -19,7 +19,7 @@ import httpx
 from master import instance, settings
 from master.home import Home
 from master.instance import Process
-from master.settings import native_target
+from workers.machine import native_target
 from workers.model import ROOT, load_matrix
 
 PROGRAMS = (
