@@ -66,7 +66,7 @@ def without_build(text: str, build: str) -> str:
     """
     text = re.sub(rf" ?'(?:--with-openssl|PKG_CONFIG_PATH|PKG_CONFIG_LIBDIR)={re.escape(build)}/[^']*'", "", text)
     text = re.sub(rf" ?'--prefix={PREFIX}'", "", text)
-    text = re.sub(rf" ?-Wl,-load_hidden,{re.escape(build)}/deps/[\w./-]*", "", text)
+    text = re.sub(rf" ?-Wl,(?:-load_hidden,|--symbol-ordering-file=){re.escape(build)}/deps/[\w./-]*", "", text)
     text = re.sub(rf" ?-(?:I|L|isystem ?){re.escape(build)}/deps(?:/[\w./-]*)?", "", text)
     text = re.sub(rf"{re.escape(build)}/toolchain/bin/", "", text)
     text = re.sub(rf"{re.escape(build)}/build/source(?![\w-])", ".", text)

@@ -85,9 +85,9 @@ def test_every_data_file_of_a_node_exists() -> None:
     ("target", "apart"),
     [("x86_64-unknown-linux-gnu", True), ("aarch64-unknown-linux-gnu", True), ("aarch64-apple-darwin", False)],
 )
-def test_only_what_has_a_profile_keeps_apart_what_never_ran(target: str, apart: bool) -> None:
+@pytest.mark.parametrize("flag", ["keep-text-section-prefix", "--symbol-ordering-file="])
+def test_only_what_has_a_profile_keeps_apart_what_never_ran(target: str, apart: bool, flag: str) -> None:
     _, instrumented, _, optimised = cpython_nodes(cell(target=target))
-    flag = "keep-text-section-prefix"
     assert (flag in optimised.environment["LDFLAGS_NODIST"]) is apart
     assert flag not in instrumented.environment["LDFLAGS_NODIST"]
     assert flag not in optimised.environment["LDFLAGS"]

@@ -50,6 +50,7 @@ def test_configures_arguments_name_no_place_of_the_build(relocate: ModuleType) -
 
 def test_what_only_the_build_linked_with_is_gone(relocate: ModuleType) -> None:
     hidden = "-Wl,-load_hidden,/opt/pymint/deps/lib/libssl.a -Wl,-load_hidden,/opt/pymint/deps/lib/libcrypto.a"
+    hidden += " -Wl,--symbol-ordering-file=/opt/pymint/deps/profile/starts.order"
     text = f"LDFLAGS_NODIST=-Wl,-headerpad,40 {hidden}"
 
     assert relocate.without_build(text, "/opt/pymint") == "LDFLAGS_NODIST=-Wl,-headerpad,40"
