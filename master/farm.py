@@ -11,6 +11,7 @@ from buildbot.plugins import util, worker
 from master import builders, settings
 from master.access import web_access
 from master.archives import Archives
+from master.database import DB_URL
 from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
@@ -23,6 +24,7 @@ from master.release.releasing import Releasing
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
+from master.watch.service import watch_of
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -82,7 +84,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "title": "pymint",
         "titleURL": url,
         "buildbotURL": url,
-        "db": {"db_url": "sqlite:///state.sqlite"},
+        "db": {"db_url": DB_URL},
         "protocols": {
             "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
             "null": {},
@@ -93,7 +95,10 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
+        "services": [
+            Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
+            watch_of(home, chosen),
+        ],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

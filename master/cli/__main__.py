@@ -19,6 +19,7 @@ COMMANDS = {
     "down": "master.cli.running:down",
     "release": "master.cli.release:release",
     "status": "master.cli.status:status",
+    "health": "master.cli.health:health",
     "prune": "master.cli.prune:prune",
     "doctor": "master.cli.doctor:doctor",
     "validate": "workers.programs.validate:command",

@@ -1,0 +1,42 @@
+"""`/health`: is the master well, as JSON; 200 when it is, 503 when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.web import resource, server
+
+from master.archives import harden
+from master.watch.measuring import Measuring
+from master.watch.vitals import Checkup
+
+
+class HealthPage(resource.Resource):
+    """Read-only, for whoever reaches the page. It names places on the master's disk, and no secret."""
+
+    isLeaf = True
+
+    def __init__(self, measuring: Measuring, master: Any) -> None:
+        super().__init__()
+        self.measuring = measuring
+        self.master = master
+
+    def render_GET(self, request: Any) -> Any:
+        harden(request)
+        request.setHeader(b"content-type", b"application/json")
+        request.setHeader(b"cache-control", b"no-store")
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+
+        def send(found: Checkup) -> None:
+            if not gone:
+                request.setResponseCode(200 if found.healthy else 503)
+                request.write(msgspec.json.encode(found) + b"\n")
+                request.finish()
+
+        self.measuring.checkup(self.master).addCallback(send)
+        return server.NOT_DONE_YET
+
+    def render_HEAD(self, request: Any) -> Any:
+        return self.render_GET(request)
