@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from buildbot.plugins import util, worker
+from buildbot.plugins import worker
 
 from master import builders, settings
 from master.access import web_access
@@ -21,6 +20,7 @@ from master.record import Keeper
 from master.release.form import gate_of
 from master.release.page import Ask, Releases
 from master.release.releasing import Releasing
+from master.retention import builder as housekeeping
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
@@ -91,20 +91,16 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         },
         "www": web(chosen),
         "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
+        "builders": [*by_cell, *farm, housekeeping.builder_of(home, builders.FARM_WORKER)],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *housekeeping.schedulers_of(chosen),
+        ],
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
             watch_of(home, chosen),
-        ],
-        "configurators": [
-            util.JanitorConfigurator(
-                logHorizon=timedelta(days=chosen.build.keep_log_days),
-                build_data_horizon=timedelta(days=4 * chosen.build.keep_log_days),
-                hour=4,
-            )
         ],
         "collapseRequests": False,
         "logMaxSize": LOG_LIMIT,

@@ -37,6 +37,14 @@ class Process:
 
 def prepare(home: Home, settings: Settings) -> None:
     """Makes MINT_HOME ready for `master_process` and `worker_process`. Raises Failure when it can't."""
+    if home.restoring.exists():
+        raise Failure(
+            "backup",
+            f"a restore into {home.root} did not come to its end",
+            wanted="all files of the backup",
+            found=f"{home.restoring}: {' '.join(home.restoring.read_text().split())}",
+            todo="Start the same ./mint restore again: it goes on where it stopped.",
+        )
     for directory in (home.master, home.worker, home.worker_state, home.incoming):
         directory.mkdir(parents=True, exist_ok=True)
     home.secrets.mkdir(mode=0o700, exist_ok=True)

@@ -20,6 +20,8 @@ COMMANDS = {
     "release": "master.cli.release:release",
     "status": "master.cli.status:status",
     "health": "master.cli.health:health",
+    "backup": "master.cli.backup:backup",
+    "restore": "master.cli.backup:restore",
     "prune": "master.cli.prune:prune",
     "doctor": "master.cli.doctor:doctor",
     "validate": "workers.programs.validate:command",

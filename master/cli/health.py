@@ -46,7 +46,7 @@ def lines_of(found: Checkup) -> list[str]:
         wanted = "" if one.ok or not one.wanted else f" (wanted: {one.wanted})"
         lines.append(f"{'✓' if one.ok else '✗'} {one.name:<9} {one.found}{wanted}")
     bad = [one.name for one in found.checks if not one.ok]
-    return [*lines, "The farm is well." if found.healthy else f"Not well: {', '.join(bad)}. docs/watching.md says more."]
+    return [*lines, "The farm is well." if found.healthy else f"Not well: {', '.join(bad)}: docs/watching.md."]
 
 
 @click.command()

@@ -9,6 +9,7 @@ from pathlib import Path
 from master.complaint import Complaint
 from master.home import Home
 from master.release import choice as release_choice
+from master.retention import choice as retention_choice
 from master.settings.derived import is_loopback, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
@@ -42,6 +43,8 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
+    yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
+    yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
     if not is_loopback(settings.web.interface) and not users:
         what = "the page would let anyone in the network start builds"

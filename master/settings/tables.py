@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from master.release.choice import Release
+from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
 from master.watch.choice import Health
 
@@ -132,3 +133,5 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
     health: Health = field(default_factory=Health)
+    retention: Retention = field(default_factory=Retention)
+    backup: Backup = field(default_factory=Backup)

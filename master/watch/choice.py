@@ -9,7 +9,7 @@ from master.complaint import Complaint
 
 @dataclass(frozen=True)
 class Health:
-    """disk_gb: with less free than that, where archives or builds are kept, the farm is not healthy (GB of 10^9 bytes)."""
+    """disk_gb: with less free than that, where archives or uploads are kept, the farm is not well (10^9 bytes)."""
 
     disk_gb: float = 5.0
 

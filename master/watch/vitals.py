@@ -15,7 +15,7 @@ FIRST_POLL_S = 600.0
 
 @dataclass(frozen=True)
 class Limits:
-    """poll_s: seconds between two looks at the repository, None where nothing is polled. disk: bytes that must be free."""
+    """poll_s: seconds between two looks at the repository, None where none is. disk: bytes that must be free."""
 
     poll_s: float | None
     disk: int
