@@ -16,6 +16,7 @@ from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
 from master.published import Published, build_types, public_half
+from master.reconfig.running import running_of
 from master.record import Keeper
 from master.release.form import gate_of
 from master.release.page import Ask, Releases
@@ -80,7 +81,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
-    return {
+    found: dict[str, Any] = {
         "title": "pymint",
         "titleURL": url,
         "buildbotURL": url,
@@ -100,10 +101,12 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         ],
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
-            watch_of(home, chosen),
+            watch_of(home, chosen, gate.readiness),
         ],
         "collapseRequests": False,
         "logMaxSize": LOG_LIMIT,
         "logMaxTailSize": 1_000_000,
         "buildbotNetUsageData": None,
     }
+    found["services"].append(running_of(home, found))
+    return found

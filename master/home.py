@@ -71,6 +71,11 @@ class Home:
         return self.root / "releasing"
 
     @property
+    def running(self) -> Path:
+        """The configuration that the running master works by: an Inventory, written by itself."""
+        return self.master / "running.json"
+
+    @property
     def restoring(self) -> Path:
         """There while a backup is being restored: what is here is not whole."""
         return self.root / "restoring"

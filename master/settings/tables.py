@@ -11,7 +11,7 @@ from typing import Literal
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
-from master.watch.choice import Health
+from master.watch.choice import Health, Metrics
 
 
 @dataclass(frozen=True)
@@ -133,5 +133,6 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
     health: Health = field(default_factory=Health)
+    metrics: Metrics = field(default_factory=Metrics)
     retention: Retention = field(default_factory=Retention)
     backup: Backup = field(default_factory=Backup)

@@ -47,6 +47,7 @@ class Measuring:
     def __init__(self, places: Places, limits: Limits) -> None:
         self.places = places
         self.limits = limits
+        self.vitals = Vitals(up=0)  # the last that were measured
         self._last: tuple[float, Checkup] | None = None
         self._running: defer.Deferred[Checkup] | None = None
 
@@ -71,7 +72,7 @@ class Measuring:
         database, active, sign_of_life = await _asked(master, self._database(master), late)
         looking = threads.deferToThread(disks, self.places)
         free, unwritable = await _asked(master, looking, ({}, {"the disk": "no answer"}))
-        vitals = Vitals(
+        self.vitals = Vitals(
             up=time.monotonic() - BEGAN,
             database=database,
             active=active,
@@ -81,7 +82,7 @@ class Measuring:
             free=free,
             unwritable=unwritable,
         )
-        checks = judge(vitals, self.limits)
+        checks = judge(self.vitals, self.limits)
         return Checkup(all(one.ok for one in checks), int(time.time()), checks)
 
     @defer.inlineCallbacks

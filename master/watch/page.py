@@ -1,10 +1,14 @@
-"""`/health`: is the master well, as JSON; 200 when it is, 503 when it is not."""
+"""`/health`: is the master well, as JSON; 200 when it is, 503 when it is not. `/metrics`: its figures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from twisted.internet import defer
+from twisted.python import log
 from twisted.web import resource, server
 
 from master.archives import harden
@@ -40,3 +44,33 @@ class HealthPage(resource.Resource):
 
     def render_HEAD(self, request: Any) -> Any:
         return self.render_GET(request)
+
+
+class MetricsPage(resource.Resource):
+    """`/metrics`, for Prometheus. Read-only."""
+
+    isLeaf = True
+
+    def __init__(self, metrics: Callable[[], Coroutine[Any, Any, bytes]]) -> None:
+        super().__init__()
+        self.metrics = metrics
+
+    def render_GET(self, request: Any) -> Any:
+        harden(request)
+        request.setHeader(b"content-type", CONTENT_TYPE_LATEST.encode())
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+
+        def send(text: bytes) -> None:
+            if not gone:
+                request.write(text)
+                request.finish()
+
+        def broken(failure: Any) -> None:
+            log.err(failure, "watch: the metrics could not be read")
+            request.setResponseCode(500)
+            request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+            send(b"the metrics could not be read; twistd.log says why\n")
+
+        defer.Deferred.fromCoroutine(self.metrics()).addCallbacks(send, broken)
+        return server.NOT_DONE_YET
