@@ -15,6 +15,7 @@ from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
+from master.notices.service import notifying
 from master.published import Published, build_types, public_half
 from master.reconfig.running import running_of
 from master.record import Keeper
@@ -102,6 +103,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
             watch_of(home, chosen, gate.readiness),
+            notifying(home, chosen),
         ],
         "collapseRequests": False,
         "logMaxSize": LOG_LIMIT,

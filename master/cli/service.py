@@ -155,5 +155,5 @@ def run(name: str) -> None:
             processes.remember(daemon.pid_file, myself)
         sys.stdout.flush()
         os.chdir(daemon.start.cwd)
-        # The same process goes on as the other program, so that the supervisor and `./mint status` know it by its number.
+        # The same process goes on as the other program: the supervisor and `./mint status` know it by its number.
         os.execve(daemon.start.argv[0], daemon.start.argv, {**daemon.start.environment, MARK: str(farm.home.root)})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from master.complaint import Complaint
 from master.home import Home
+from master.notices import choice as notices_choice
 from master.release import choice as release_choice
 from master.retention import choice as retention_choice
 from master.settings.derived import is_loopback, workers_of
@@ -45,6 +46,7 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
     ports = [settings.web.port, settings.protocol.port]
     yield "metrics", watch_choice.metrics_complaint(settings.metrics, ports), "See docs/watching.md."
+    yield "notices", notices_choice.complaint(settings.notices), "See docs/watching.md."
     yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.notices.choice import Notices
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
@@ -133,6 +134,7 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
     health: Health = field(default_factory=Health)
+    notices: Notices = field(default_factory=Notices)
     metrics: Metrics = field(default_factory=Metrics)
     retention: Retention = field(default_factory=Retention)
     backup: Backup = field(default_factory=Backup)

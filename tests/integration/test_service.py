@@ -28,7 +28,9 @@ def mint(farm: Farm, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_the_process_that_a_unit_starts_becomes_the_master(own_farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_process_that_a_unit_starts_becomes_the_master(
+    own_farm: Farm, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = Path(tmp_path_factory.mktemp("n")) / "s"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
@@ -60,8 +62,8 @@ def test_systemd_takes_the_units(own_farm: Farm, tmp_path: Path) -> None:
         unit.write_text(text)
         assert f"ExecStart={ROOT}/mint service run {name}" in text
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.glob("*.service"))], capture_output=True, text=True,
-        check=False,
+        ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.glob("*.service"))], capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     ours = [line for line in done.stderr.splitlines() if "pymint-" in line]
     assert ours == []
