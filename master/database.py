@@ -11,6 +11,9 @@ from buildbot.scripts.upgrade_master import upgradeDatabase
 from buildbot.util import in_reactor
 from twisted.internet import defer
 
+# Relative to the master's base directory, `Home.database`. Everything that asks for the database begins here.
+DB_URL = "sqlite:///state.sqlite"
+
 
 @in_reactor
 @defer.inlineCallbacks

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from buildbot.plugins import util, worker
+from buildbot.plugins import worker
 
 from master import builders, settings
 from master.access import web_access
 from master.archives import Archives
+from master.database import DB_URL
 from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
+from master.notices.service import notifying
 from master.published import Published, build_types, public_half
+from master.reconfig.running import running_of
 from master.record import Keeper
 from master.release.form import gate_of
 from master.release.page import Ask, Releases
 from master.release.releasing import Releasing
+from master.retention import builder as housekeeping
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
+from master.watch.service import watch_of
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -78,31 +82,33 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
-    return {
+    found: dict[str, Any] = {
         "title": "pymint",
         "titleURL": url,
         "buildbotURL": url,
-        "db": {"db_url": "sqlite:///state.sqlite"},
+        "db": {"db_url": DB_URL},
         "protocols": {
             "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
             "null": {},
         },
         "www": web(chosen),
         "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
+        "builders": [*by_cell, *farm, housekeeping.builder_of(home, builders.FARM_WORKER)],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
-        "configurators": [
-            util.JanitorConfigurator(
-                logHorizon=timedelta(days=chosen.build.keep_log_days),
-                build_data_horizon=timedelta(days=4 * chosen.build.keep_log_days),
-                hour=4,
-            )
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *housekeeping.schedulers_of(chosen),
+        ],
+        "services": [
+            Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
+            watch_of(home, chosen, gate.readiness),
+            notifying(home, chosen),
         ],
         "collapseRequests": False,
         "logMaxSize": LOG_LIMIT,
         "logMaxTailSize": 1_000_000,
         "buildbotNetUsageData": None,
     }
+    found["services"].append(running_of(home, found))
+    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,16 @@ class Home:
         return self.root / "releasing"
 
     @property
+    def running(self) -> Path:
+        """The configuration that the running master works by: an Inventory, written by itself."""
+        return self.master / "running.json"
+
+    @property
+    def restoring(self) -> Path:
+        """There while a backup is being restored: what is here is not whole."""
+        return self.root / "restoring"
+
+    @property
     def gitconfig(self) -> Path:
         """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"
@@ -102,3 +114,16 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def one_keeper(home: Home, say: Callable[[str], None]) -> Iterator[None]:
+    """Held by whatever drops from the store, or has to find there what it just read of: a backup and a prune."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    with (home.root / "keeping.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("a backup or a prune of this farm is at work: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

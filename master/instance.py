@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import buildbot
 
+from master.backup.making import copy_database
 from master.home import Home, cache_directory, write_file
 from master.settings import Settings, WorkerSettings, local_worker, repository_url, workers_of
 from master.signing import keeping
@@ -37,6 +39,14 @@ class Process:
 
 def prepare(home: Home, settings: Settings) -> None:
     """Makes MINT_HOME ready for `master_process` and `worker_process`. Raises Failure when it can't."""
+    if home.restoring.exists():
+        raise Failure(
+            "backup",
+            f"a restore into {home.root} did not come to its end",
+            wanted="all files of the backup",
+            found=f"{home.restoring}: {' '.join(home.restoring.read_text().split())}",
+            todo="Start the same ./mint restore again: it goes on where it stopped.",
+        )
     for directory in (home.master, home.worker, home.worker_state, home.incoming):
         directory.mkdir(parents=True, exist_ok=True)
     home.secrets.mkdir(mode=0o700, exist_ok=True)
@@ -138,14 +148,41 @@ def worker_process(home: Home) -> Process:
     return _twistd(home.worker, home, said)
 
 
+def _keep_before_upgrade(home: Home, known: str) -> None:
+    """A copy of the database beside it. Raises Failure when a newer Buildbot wrote it."""
+    if _release(known) > _release(buildbot.version):
+        raise Failure(
+            "master",
+            "the database is a newer Buildbot's, and an older one can't read it",
+            wanted=f"Buildbot {known} or newer",
+            found=f"Buildbot {buildbot.version}",
+            todo="Go back to the newer pymint, or restore a backup of before: docs/upgrading.md.",
+        )
+    before = home.master / f"state.before-{buildbot.version}.sqlite"
+    if not before.exists():
+        copied = home.master / "state.copy.sqlite"
+        copied.unlink(missing_ok=True)
+        copy_database(home.database, copied)
+        copied.rename(before)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """A version as numbers; () for what is none, which is older than everything."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version))
+
+
 def upgrade_database(home: Home) -> None:
     """Makes or upgrades state.sqlite, once for each release of Buildbot. Raises Failure when that fails.
 
-    A new database is made under another name and renamed when it is whole, so that a kill leaves none half-made.
+    A new database is made under another name and renamed when it is whole, so that a kill leaves none half-made. Of an
+    old one a copy is left: no Buildbot takes a database back to an older release.
     """
     marker = home.master / "database-release"
-    if home.database.exists() and marker.exists() and marker.read_text() == buildbot.version:
-        return
+    if home.database.exists():
+        known = marker.read_text() if marker.exists() else ""
+        if known == buildbot.version:
+            return
+        _keep_before_upgrade(home, known)
     database = home.database if home.database.exists() else home.master / "state.new.sqlite"
     if database != home.database:
         for leftover in home.master.glob("state.new.sqlite*"):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from buildbot.changes import changes as changes_module
-from buildbot.plugins import changes, schedulers, util
+from buildbot.plugins import schedulers, util
 from twisted.internet import defer
 
 from master.forms import FORCED_PRIORITY, forms_of
 from master.mirror import Mirror
 from master.release.form import Gate, form_of
+from master.watch.polling import Poller
 from workers.model import Cell
 
 PUSH = "push"
@@ -24,7 +25,7 @@ REMEMBERED = 500
 
 def poller(url: str, branch: str, interval_s: int, workdir: Path) -> Any:
     """Looks for new commits. From the first look on, each commit is a change, those made while it was down too."""
-    return changes.GitPoller(
+    return Poller(
         name="repository",
         repourl=url,
         branches=[branch],

@@ -20,7 +20,11 @@ application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(Path(basedir) / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 application.setComponent(ILogObserver, FileLogObserver(log).emit)
 
+from master.watch.watchdog import of_master  # noqa: E402  (found by the path that was just set)
+
 master = BuildMaster(basedir, configfile, umask=None)
 master.setServiceParent(application)
+# Beside the master and not below it, since it is there for a master whose own services stopped.
+of_master(master).setServiceParent(application)
 master.log_rotation.rotateLength = 10_000_000
 master.log_rotation.maxRotatedFiles = 5

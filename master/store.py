@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +126,14 @@ def digest_of(path: Path) -> tuple[str, int]:
     return hasher.hexdigest(), size
 
 
+def _older(path: Path, seconds: float) -> bool:
+    """Whether nobody stored a file anew for so long; False for one that is gone."""
+    try:
+        return time.time() - path.stat().st_ctime >= seconds
+    except FileNotFoundError:
+        return False
+
+
 class Store:
     """The directory. Safe for several threads and processes at once; blocking, so call it from a thread."""
 
@@ -171,6 +180,7 @@ class Store:
             os.link(temporary, target)  # fails where the name is taken: nothing stored is ever written over
         except FileExistsError:
             if digest_of(target) == (stored.sha256, stored.size):
+                target.chmod(0o444)  # it is new again for `prune`: whoever stores it writes a record next
                 return
             # Bytes that rotted are not what is stored under that name.
             temporary.replace(target)
@@ -289,17 +299,19 @@ class Store:
             unreferenced_size=sum(path.stat().st_size for path in loose.values()),
         )
 
-    def prune(self, *, really: bool, keep_builds: int | None = None) -> list[Path]:
+    def prune(self, *, really: bool, keep_builds: int | None = None, grace_s: float = 0) -> list[Path]:
         """What nothing refers to, and with `keep_builds` the records beyond the newest so many of each cell first.
 
-        What a release was made of stays, with its records. Without `really` nothing is touched. Returns the paths that
+        What is of a released commit stays, with its records, and for `grace_s` seconds what was just stored and has no
+        record yet: a build that is being recorded. Without `really` nothing is touched. Returns the paths that
         are, or would be, deleted. Raises Failure, before anything is deleted, when a record or a plan can't be read:
         what it refers to is not known then.
         """
         dropped = self._old_records(keep_builds) if keep_builds is not None else []
         wanted = self._referenced(without=set(dropped))
-        loose = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
-        half_written = [path for path in self.root.glob(".new-*") if path.is_file()]
+        stored = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
+        loose = [path for path in stored if _older(path, grace_s)]
+        half_written = [path for path in self.root.glob(".new-*") if path.is_file() and _older(path, grace_s)]
         if really:
             for path in [*dropped, *loose, *half_written]:
                 path.unlink(missing_ok=True)
@@ -307,9 +319,9 @@ class Store:
 
     def _old_records(self, keep_builds: int) -> list[Path]:
         by_builder: dict[str, list[ArchiveRecord]] = {}
-        released = {(plan.commit, cell.builder, cell.number) for plan in kept.held(self.root) for cell in plan.cells}
+        released = {plan.commit for plan in kept.held(self.root)}
         for record in self.records():
-            if (record.commit, record.builder, record.number) not in released:
+            if record.commit not in released:
                 by_builder.setdefault(record.builder, []).append(record)
         old = [
             record

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from master.complaint import Complaint
 from master.home import Home
+from master.notices import choice as notices_choice
 from master.release import choice as release_choice
+from master.retention import choice as retention_choice
 from master.settings.derived import is_loopback, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
+from master.watch import choice as watch_choice
 from workers.errors import Failure, unknown_name
 from workers.model import Matrix
 
@@ -33,36 +36,45 @@ def _of_worker(worker: WorkerSettings, seen: set[str], matrix: Matrix) -> Iterat
 def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Complaint | None, str]]:
     """Section, what is wrong there, what to do."""
     seen: set[str] = set()
-    for worker in settings.workers or []:
+    for number, worker in enumerate(settings.workers or []):
         for complaint in _of_worker(worker, seen, matrix):
-            yield "workers", complaint, "Change it in settings.toml. docs/settings.md lists every setting."
+            yield f"workers[{number}]", complaint, "Change it in settings.toml. docs/settings.md lists every setting."
         seen.add(worker.name)
     names = [worker.name for worker in workers_of(settings)]
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
+    ports = [settings.web.port, settings.protocol.port]
+    yield "metrics", watch_choice.metrics_complaint(settings.metrics, ports), "See docs/watching.md."
+    yield "notices", notices_choice.complaint(settings.notices), "See docs/watching.md."
+    yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
+    yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
+    yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
     if not is_loopback(settings.web.interface) and not users:
         what = "the page would let anyone in the network start builds"
         todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
         yield "web", Complaint("interface", what, "127.0.0.1, or users in [login]", settings.web.interface), todo
 
 
-def _known(names: Sequence[str], kind: str, known: Sequence[str], where: str) -> None:
-    for name in names:
+def _known(names: Sequence[str], kind: str, known: Sequence[str], place: tuple[Path, str, str, str]) -> None:
+    """place: file, its text, section and key. Raises Failure for a name that is not known."""
+    path, text, section, key = place
+    for number, name in enumerate(names):
         if name not in known:
-            raise unknown_name(where, kind, name, list(known))
+            said = unknown_name("settings", kind, name, list(known))
+            raise wrong(path, text, section, key if len(names) == 1 else f"{key}[{number}]", said.what, todo=said.todo)
 
 
 def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> None:
     """What types can't say. Raises Failure: unknown names (with the known ones), doubled workers, an open door."""
     cells, targets = list(matrix.by_builder_name), list(matrix.targets)
-    _known(settings.push.cells or [], "cell", cells, f"settings: {path}: [push] cells")
-    _known(settings.release.cells or [], "cell", cells, f"settings: {path}: [release] cells")
-    for worker in settings.workers or []:
-        _known(worker.targets, "target", targets, f"settings: {path}: [[workers]] targets")
-        _known(worker.cross, "target", targets, f"settings: {path}: [[workers]] cross")
-    matrix.cells_of(settings.push.set)
-    matrix.cells_of(settings.release.set)
+    _known(settings.push.cells or [], "cell", cells, (path, text, "push", "cells"))
+    _known(settings.release.cells or [], "cell", cells, (path, text, "release", "cells"))
+    for number, worker in enumerate(settings.workers or []):
+        _known(worker.targets, "target", targets, (path, text, f"workers[{number}]", "targets"))
+        _known(worker.cross, "target", targets, (path, text, f"workers[{number}]", "cross"))
+    _known([settings.push.set], "set", list(matrix.sets), (path, text, "push", "set"))
+    _known([settings.release.set], "set", list(matrix.sets), (path, text, "release", "set"))
     for section, complaint, todo in _complaints(settings, matrix):
         if complaint is not None:
             said = {"wanted": complaint.wanted, "found": complaint.found, "todo": todo}

@@ -10,50 +10,51 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from master.settings.lines import line_of
 from master.settings.tables import Settings
 from workers.errors import Failure
 
 
-def line_of(text: str, section: str, key: str) -> int | None:
-    """The line (from 1) where `key` stands in `[section]` or `[[section]]` of a TOML text, or that of the section."""
-    inside, start = section == "", None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
-            inside = header.group(1) == section
-            start = number if inside and start is None else start
-        elif inside and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-            return number
-    return start
+def path_of(written: str) -> list[str | int]:
+    """`workers[1].targets` as a path. What stands for any element or key, `[...]`, ends it."""
+    known = written.partition("[...]")[0]
+    return [int(number) if number else name for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", known)]
 
 
 def wrong(path: Path, text: str, section: str, key: str, what: str, **said: Any) -> Failure:
-    line = line_of(text, section, key)
+    """A Failure about a key. section, key: as people write them; `workers[1]` is the second of `[[workers]]`."""
+    line = line_of(text, [*path_of(section), *path_of(key)])
     place = f"{path}:{line}" if line else str(path)
-    name = f"[{section}] {key}".strip() if section else key
+    title = re.sub(r"\[\d+\]", "", section)
+    name = f"[{title}] {key}".strip() if title else key
     return Failure("settings", f"{place}: {name}: {what}", **said)
 
 
-def _tables(raw: Any) -> list[dict[str, Any]]:
-    return [row for row in (raw if isinstance(raw, list) else [raw]) if isinstance(row, dict)]
+def _tables(raw: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The tables of a section, and what stands behind its name for each."""
+    if isinstance(raw, list):
+        return [(f"[{number}]", row) for number, row in enumerate(raw) if isinstance(row, dict)]
+    return [("", raw)] if isinstance(raw, dict) else []
 
 
-def _dataclass_of(hint: Any) -> type:
+def dataclass_of(hint: Any) -> type:
     """Of a section's type: itself, or what a list of it, or None, has inside."""
     inner = [one for one in get_args(hint) if one is not type(None)]
-    return _dataclass_of(inner[0]) if inner else hint
+    return dataclass_of(inner[0]) if inner else hint
 
 
 def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
-    sections = {name: _dataclass_of(hint) for name, hint in get_type_hints(Settings).items()}
+    sections = {name: dataclass_of(hint) for name, hint in get_type_hints(Settings).items()}
     for section, content in raw.items():
         if section not in sections:
             todo = f"Known sections: {', '.join(sections)}."
             raise wrong(path, text, section, "", "there is no such section", todo=todo)
         known = [field.name for field in fields(sections[section])]
-        for table in _tables(content):
+        for number, table in _tables(content):
             for key in table:
                 if key not in known:
-                    raise wrong(path, text, section, key, "there is no such key", todo=f"Known: {', '.join(known)}.")
+                    todo = f"Known: {', '.join(known)}."
+                    raise wrong(path, text, section + number, key, "there is no such key", todo=todo)
 
 
 def parse(text: str, path: Path) -> Settings:
@@ -66,8 +67,8 @@ def parse(text: str, path: Path) -> Settings:
     try:
         return msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at `$.")
-        section, _, key = re.sub(r"\[[0-9.]*\]", "", where.rstrip("`")).partition(".")
+        message, _, where = str(error).partition(" - at `")
+        section, _, key = where.rpartition("$.")[2].rstrip("`").partition(".")
         wanted, _, found = message.partition(", got ")
         raise wrong(
             path,

@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.notices.choice import Notices
 from master.release.choice import Release
+from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
+from master.watch.choice import Health, Metrics
 
 
 @dataclass(frozen=True)
@@ -130,3 +133,8 @@ class Settings:
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
+    health: Health = field(default_factory=Health)
+    notices: Notices = field(default_factory=Notices)
+    metrics: Metrics = field(default_factory=Metrics)
+    retention: Retention = field(default_factory=Retention)
+    backup: Backup = field(default_factory=Backup)

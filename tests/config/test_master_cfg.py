@@ -28,7 +28,7 @@ STAGES = [
     "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
     "attest",
 ]  # fmt: skip
-OWN = ("__Janitor",)
+OWN = ("housekeeping",)
 RELEASE_STAGES = ["gate", "collect", "plan", "publish"]
 NO_CELLS = (FARM, RELEASE)
 
@@ -103,7 +103,7 @@ def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path
 
 def test_without_settings_this_machine_builds_its_own_target(tmp_path: Path) -> None:
     config = load(tmp_path)
-    assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, FARM_WORKER, *OWN}
+    assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, FARM_WORKER}
     native = native_target()
     assert native
     assert all(native in name for name in builders(config) if name not in NO_CELLS)
@@ -298,8 +298,8 @@ def allowed(
     ("action", "path", "options"),
     [
         ("force", ("forceschedulers", RELEASE), {}),
-        ("force", ("forceschedulers", "__Janitor_force"), {"builderid": RELEASES_ID}),
-        ("force", ("forceschedulers", "__Janitor_force"), {"builderid": str(RELEASES_ID)}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": RELEASES_ID}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": str(RELEASES_ID)}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": [RELEASE]}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": RELEASE}),
         ("rebuild", ("builds", "1"), {}),

@@ -108,7 +108,7 @@ class Farm:
             f"[repository]\nurl = {json.dumps(str(self.repository))}\npoll_s = 1\n"
             f"[push]\ncells = {json.dumps(self.pushed)}\n{self.more_settings}"
         )
-        self.http = httpx.Client(base_url=self.url, timeout=20)
+        self.http = httpx.Client(base_url=self.url, timeout=120)
 
     def up(self, *names: str) -> Farm:
         """Starts master and worker (or those named) and waits until they are there."""

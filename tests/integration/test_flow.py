@@ -124,7 +124,7 @@ def test_a_wrong_commit_is_refused_under_its_field(farm: Farm, revision: str, te
     assert text in answer.json()["error"]["message"]["revision"]
 
 
-@pytest.mark.parametrize("builders", [["no-such-cell"], [], ["farm"], ["__Janitor"], "farm"])
+@pytest.mark.parametrize("builders", [["no-such-cell"], [], ["farm"], ["housekeeping"], "farm"])
 def test_a_force_of_what_no_worker_builds_is_refused(farm: Farm, builders: object) -> None:
     answer = farm.call("forceschedulers/force-cell", "force", builderNames=builders)
     assert answer.status_code == 400

@@ -299,7 +299,7 @@ def test_only_releasers_release_through_the_real_rest_api(own_farm: Farm) -> Non
     def everything() -> list[int]:
         return [
             asked("forceschedulers/release", "force", tag="x"),
-            asked("forceschedulers/__Janitor_force", "force", builderid=ids["release"]),
+            asked("forceschedulers/housekeeping-now", "force", builderid=ids["release"]),
             asked(f"builders/{ids['release']}/forceschedulers", "force"),
         ]
 

@@ -15,17 +15,52 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+# What makes an error that people read.
+ERRORS = ("Failure", "Unreachable", "Refused", "unknown_name")
+# Errors whose speaker is a value: which file, and the words that it can be. Empty: what another said, or the name of
+# the step, which docs/architecture.md lists.
+VALUES: dict[str, tuple[str, ...]] = {
+    "workers/errors.py": (),
+    "master/cli/emulation.py": (),
+    "steps/program.py": (),
+    "steps/transfer.py": ("upload",),
+    "master/cli/daemons.py": ("master", "worker"),
+    "master/cli/starting.py": ("master", "worker"),
+    "master/cli/service.py": ("master", "worker"),
+}
+# What the founding document's own troubleshooting lists, by a word that people search for.
+OF_THE_SEED = (
+    "ImageNotFound", "musl", "enable-fips", "install_fips", "fipsmodule.cnf", "runner", "50 GB", "dry run", "conflict",
+)  # fmt: skip
+
+
+def errors() -> list[tuple[str, ast.expr | None]]:
+    """The file and the first argument of every error that is made."""
+    return [
+        (path.relative_to(ROOT).as_posix(), node.args[0] if node.args else None)
+        for room in ("workers", "steps", "master")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS
+    ]
+
+
 def speakers() -> set[str]:
-    """The first argument of every Failure, where it is plain text."""
-    found = set()
-    for room in ("workers", "steps", "master"):
-        for path in (ROOT / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Failure":
-                    first = node.args[0] if node.args else None
-                    if isinstance(first, ast.Constant):
-                        found.add(str(first.value))
+    """The words before the colon of every error."""
+    found = {word for words in VALUES.values() for word in words}
+    for path, first in errors():
+        if isinstance(first, ast.Constant):
+            found.add(str(first.value).partition(":")[0])
+        elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
+            found.add(str(first.values[0].value).partition(":")[0])
+        else:
+            assert path in VALUES, f"{path}: who speaks in this error? Say it in plain text, or in VALUES"
     return found
+
+
+def test_what_the_founding_document_lists_is_in_the_troubleshooting() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert [word for word in OF_THE_SEED if word not in text] == []
 
 
 def test_every_part_that_speaks_in_an_error_is_in_the_troubleshooting() -> None:

@@ -1,0 +1,76 @@
+"""`python -m master.reconfig.candidate`: the inventory that a settings file would give, as JSON. Touches no farm.
+
+Buildbot reads the whole configuration as it does when it starts, in a directory of its own, whose other files are links
+to the farm's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from master.home import Home
+from master.reconfig.inventory import Inventory
+from workers.errors import Failure, retold
+from workers.reports.base import decode, encode
+
+
+@contextmanager
+def overlaid(home: Home, settings_file: Path) -> Iterator[Path]:
+    """A MINT_HOME that looks like this one, with another settings.toml; nothing that is made in it reaches the farm."""
+    with tempfile.TemporaryDirectory(prefix="mint-check-") as name:
+        top = Path(name)
+        for path in home.root.glob("*"):
+            if path.name == home.secrets.name:
+                shutil.copytree(path, top / path.name)
+            elif path.name not in (home.settings_file.name, home.master.name):
+                (top / path.name).symlink_to(path)
+        (top / home.master.name).mkdir()
+        (top / home.secrets.name).mkdir(mode=0o700, exist_ok=True)
+        if settings_file.exists():
+            shutil.copyfile(settings_file, top / home.settings_file.name)
+        yield top
+
+
+def inventory_for(home: Home, settings_file: Path) -> Inventory:
+    """In a process of its own: Buildbot leaves much behind in the one that reads a configuration. Raises Failure."""
+    with overlaid(home, settings_file) as top:
+        done = subprocess.run(
+            [sys.executable, "-m", "master.reconfig.candidate", str(top)], cwd=home.checkout, capture_output=True,
+            text=True, check=False, stdin=subprocess.DEVNULL, env={**os.environ, "MINT_HOME": str(top)},
+        )  # fmt: skip
+        inside, outside = str(top), str(home.root)
+        told = str(top / home.settings_file.name), str(settings_file)
+        if done.returncode == 0:
+            return decode(done.stdout.replace(inside, outside).encode(), Inventory, "the configuration")
+        said = done.stderr.replace(*told).replace(inside, outside)
+    raise retold(said) or Failure(
+        "settings", "Buildbot does not take the configuration", found=said.strip()[-1500:],
+        todo=f"Change {settings_file}; the running farm was left as it is.",
+    )  # fmt: skip
+
+
+def main(top: Path) -> int:
+    """Prints the inventory; on standard error what is wrong, and 1."""
+    from buildbot.config.errors import ConfigErrors
+    from buildbot.config.master import FileLoader
+
+    checkout = Path(__file__).resolve().parents[2]
+    try:
+        config = FileLoader(str(top / "master"), str(checkout / "master" / "master.cfg")).loadConfig()
+    except ConfigErrors as error:
+        print("\n".join(error.errors), file=sys.stderr)
+        return 1
+    (one,) = [one for one in config.services.values() if one.name == "running"]
+    sys.stdout.buffer.write(encode(one._config_kwargs["inventory"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
