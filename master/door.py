@@ -30,6 +30,13 @@ def admitted(origins: list[str], host: str | None, origin: str | None) -> bool:
     return origin is None or origin.lower() in origins
 
 
+class Attached(resource.Resource):
+    """A resource that reads from the master, which is not there yet while its configuration is made."""
+
+    def attach(self, master: Any) -> None:
+        raise NotImplementedError
+
+
 class _Refusal(resource.Resource):
     isLeaf = True
 
@@ -50,6 +57,8 @@ class Door(BuildbotService):
     def reconfigService(self, origins: list[str], children: dict[str, Any]) -> Any:
         root = self.master.www.apps.get("base").resource
         for path, child in children.items():
+            if isinstance(child, Attached):
+                child.attach(self.master)
             root.putChild(path.encode(), child)
         plain = type(root).getChildWithDefault
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
+from master.pages.listed import PAGES
+from master.pages.page import Source
+from master.pages.serving import Pages, in_the_menu
 from master.published import Published, build_types, public_half
 from master.record import Keeper
 from master.release.form import gate_of
@@ -23,6 +27,7 @@ from master.release.releasing import Releasing
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
+from master.store import Store
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -47,16 +52,21 @@ def web(chosen: Settings) -> dict[str, Any]:
     url = settings.page_url(chosen)
     return {
         "port": f"tcp:{chosen.web.port}:interface={chosen.web.interface.replace(':', chr(92) + ':')}",
-        "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}},
+        "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}, "pymint": in_the_menu(PAGES)},
         "allowed_origins": origins_of(url, chosen.web.port),
         "ui_default_config": {"Builders.show_workers_name": True},
         **web_access(chosen.login.users, chosen.release.releasers),
     }
 
 
-def pages_of(home: Home, store: Path, readiness: Ask) -> dict[str, Any]:
+def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readiness: Ask) -> dict[str, Any]:
     """What stands beside Buildbot's own pages, by its path."""
+    repository = settings.repository_url(chosen, home)
+    own = Pages(
+        PAGES, lambda master: Source(master, home, chosen, matrix, Store(store), repository, readiness, time.time)
+    )
     return {
+        "pages": own,
         "archives": Archives(store),
         "releases": Releases(store, readiness),
         "keys": Published(public_half(home.keys)),
@@ -78,6 +88,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
+    children = pages_of(home, chosen, matrix, store, gate.readiness)
     return {
         "title": "pymint",
         "titleURL": url,
@@ -93,7 +104,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=children)],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),
