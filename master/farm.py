@@ -10,11 +10,13 @@ from typing import Any
 from buildbot.plugins import util, worker
 
 from master import builders, settings
-from master.access import web_access
+from master.access.reading import Reading
+from master.access.signing_in import access_of
 from master.archives import Archives
 from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
+from master.mended import mend
 from master.mirror import Mirror
 from master.pages.listed import PAGES
 from master.pages.page import Source
@@ -48,14 +50,14 @@ def workers_of(home: Home, chosen: Settings) -> list[Any]:
     ]
 
 
-def web(chosen: Settings) -> dict[str, Any]:
+def web(home: Home, chosen: Settings) -> dict[str, Any]:
     url = settings.page_url(chosen)
     return {
         "port": f"tcp:{chosen.web.port}:interface={chosen.web.interface.replace(':', chr(92) + ':')}",
         "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}, "pymint": in_the_menu(PAGES)},
         "allowed_origins": origins_of(url, chosen.web.port),
         "ui_default_config": {"Builders.show_workers_name": True},
-        **web_access(chosen.login.users, chosen.release.releasers),
+        **access_of(home, chosen.access, chosen.login.users),
     }
 
 
@@ -76,6 +78,7 @@ def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readines
 
 def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     """BuildmasterConfig. Raises Failure when settings.toml is wrong."""
+    mend()
     chosen = settings.load(home, matrix)
     url = settings.page_url(chosen)
     worked = settings.worked_cells(chosen, matrix)
@@ -88,6 +91,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
+    reading = Reading if chosen.access.read == "login" else None
     children = pages_of(home, chosen, matrix, store, gate.readiness)
     return {
         "title": "pymint",
@@ -98,13 +102,13 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
             "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
             "null": {},
         },
-        "www": web(chosen),
+        "www": web(home, chosen),
         "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
         "builders": [*by_cell, *farm],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=children)],
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading)],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),
