@@ -18,6 +18,7 @@ from master.home import Home
 from master.instance import worker_password
 from master.mended import mend
 from master.mirror import Mirror
+from master.pages.connections import Connections
 from master.pages.listed import PAGES
 from master.pages.page import Source
 from master.pages.serving import Pages, in_the_menu
@@ -108,7 +109,10 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading)],
+        "services": [
+            Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading),
+            Connections(name=Connections.name),
+        ],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),
