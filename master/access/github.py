@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +23,6 @@ from twisted.internet import defer, threads
 from twisted.python import log
 
 from master.access.web import BY, GITHUB
-from master.secrets.named import told
 from workers.errors import Failure
 
 COOKIE = "pymint_signing_in"
@@ -35,12 +35,12 @@ ROUTE = re.compile(r"\A/[A-Za-z0-9/_.?&=+%~-]{0,500}\Z")
 
 @dataclass(frozen=True)
 class Service:
-    """Where GitHub is asked. url: of its pages; secret: as Buildbot renders it."""
+    """Where GitHub is asked. url: of its pages; secret: read each time, so that a new one needs no restart."""
 
     url: str
     organisation: str
     client_id: str
-    secret: Any
+    secret: Callable[[], str]
 
     @property
     def api(self) -> str:
@@ -58,10 +58,10 @@ def refused(what: str, found: str, todo: str) -> Failure:
     return Failure("access", what, found=found, todo=todo)
 
 
-def exchange(service: Service, secret: str, code: str, redirect_uri: str, client: httpx.Client) -> str:
+def exchange(service: Service, code: str, redirect_uri: str, client: httpx.Client) -> str:
     """The token for a code. Raises Failure."""
     said = {
-        "client_id": service.client_id, "client_secret": secret, "code": code, "redirect_uri": redirect_uri,
+        "client_id": service.client_id, "client_secret": service.secret(), "code": code, "redirect_uri": redirect_uri,
     }  # fmt: skip
     answer = _json(
         client.post(f"{service.url}/login/oauth/access_token", data=said, headers={"Accept": "application/json"})
@@ -126,11 +126,11 @@ def _json(response: httpx.Response) -> Any:
         raise refused("GitHub's answer can't be read", type(error).__name__, "Sign in again.") from error
 
 
-def who(service: Service, secret: str, code: str, redirect_uri: str) -> Member:
+def who(service: Service, code: str, redirect_uri: str) -> Member:
     """The member who brings a code. Blocking. Raises Failure, in whose text is neither code nor token nor secret."""
     try:
         with httpx.Client(timeout=20, follow_redirects=False) as client:
-            return member(service, exchange(service, secret, code, redirect_uri, client), client)
+            return member(service, exchange(service, code, redirect_uri, client), client)
     except httpx.HTTPError as error:
         raise refused(
             "GitHub can't be reached", type(error).__name__, "Look at this machine's network and try again."
@@ -204,9 +204,8 @@ class _Login(auth.LoginResource):
         if not code:
             return self._refuse(request, "GitHub did not let you sign in here, or you did not want to.")
         try:
-            secret = yield defer.Deferred.fromCoroutine(told(self.master, self.login.service.secret))
             address = self.login.home + "auth/login"
-            found = yield threads.deferToThread(who, self.login.service, secret, code, address)
+            found = yield threads.deferToThread(who, self.login.service, code, address)
         except Failure as failure:
             log.msg(f"access: a sign-in was refused: {failure.what}")
             return self._refuse(request, str(failure))

@@ -8,9 +8,9 @@ from typing import Any
 from master.access.choice import Access
 from master.access.github import GitHubLogin, Service
 from master.access.passwords import PasswordFile
+from master.access.secret_file import read_secret_file
 from master.access.web import BY, GITHUB, PASSWORD, Login, Users, web_access
 from master.home import Home
-from master.secrets.named import secret
 from workers.errors import Failure
 
 
@@ -29,8 +29,11 @@ def access_of(home: Home, chosen: Access, users: Mapping[str, str]) -> dict[str,
     lists = chosen.lists()
     if chosen.github_organization and chosen.github_client_id and chosen.github_client_secret_file:
         organisation = chosen.github_organization
-        kept = secret(home.root, chosen.github_client_secret_file)
-        service = Service(chosen.github_url.rstrip("/"), organisation, chosen.github_client_id, kept)
+        file = home.root / chosen.github_client_secret_file
+        read_secret_file(file)  # wrong now rather than at the first sign-in
+        service = Service(
+            chosen.github_url.rstrip("/"), organisation, chosen.github_client_id, lambda: read_secret_file(file)
+        )
         return web_access(
             GitHubLogin(service),
             lists,

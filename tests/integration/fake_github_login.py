@@ -1,7 +1,7 @@
 """A fake of what GitHub answers to who signs in: OAuth's web flow and the three questions about a member. Loopback.
 
-Not GitHub: nobody clicks "Authorize", `as_` says who does. It is as strict as GitHub where it matters: a code works once,
-for the client, secret and address that it was made for; a token is needed for each question.
+Not GitHub: nobody clicks "Authorize", `as_` says who does. It is as strict as GitHub where it matters: a code works
+once, for the client, secret and address that it was made for; a token is needed for each question.
 """
 
 from __future__ import annotations
