@@ -21,7 +21,7 @@ class Access:
     names, `@team` for a team of the GitHub organisation, `*` for all who can sign in, which is what is left out.
 
     htpasswd_file: NAME:HASH a line, relative to MINT_HOME. github_*: sign in with GitHub instead of a password; only
-    members of the organisation. github_client_secret_file: for its owner only, relative to MINT_HOME. github_url: another
+    members of the organisation. github_client_secret_file: its owner's only, relative to MINT_HOME. github_url: another
     server than github.com; its API is then below /api/v3.
     """
 

@@ -1,4 +1,4 @@
-"""What the pages of archives, trends, workers and readiness make of what was read; and that hostile texts stay texts."""
+"""What the pages of archives, trends, workers and readiness make of what was read; hostile texts stay texts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def of_archive(**changes: Any) -> archive.Snapshot:
     known = archive.Snapshot(
         record=made, files=[*made.files(), *bundles], attestation=None, builderid=3,
         contents=contents.summed(iter([("python/PYTHON.json", 5), ("python/install/bin/python3.13", 100)])),
-        listed="full", validate=ValidateReport("pymint/validate/1", True, "a", DIGEST, "x", rules, "2.17", "2.31", TOOK),
+        listed="full",
+        validate=ValidateReport("pymint/validate/1", True, "a", DIGEST, "x", rules, "2.17", "2.31", TOOK),
         prove=ProveReport("pymint/prove/1", True, "a", DIGEST, "p", "3.1.2", DIGEST, "policy", "4985",
                           [Check("c", "on", "negative", True, "w", "f")], 0.01, 0.03, TOOK),
         suite=SuiteReport(
@@ -147,7 +148,7 @@ def test_trends_are_charts_with_their_figures_and_builds_that_built_nothing_are_
     size, cost, start = view.charts
     assert list(size.columns) == ["full"], "a flavour that was never made is no line"
     assert [list(values) for _, values in cost.rows] == [["60 s", ""], ["", "2.0 s"], ["60 s", ""]], "newest first"
-    assert [list(values) for _, values in start.rows][0] == ["", ""]
+    assert list(start.rows[0][1]) == ["", ""]
     html = shown(trends.PAGE, view)
     assert html.count('role="img"') == 3
     assert "3 commits, oldest first. Newest: full: 3.0 kB." in html
