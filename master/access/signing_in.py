@@ -40,8 +40,8 @@ def access_of(home: Home, chosen: Access, users: Mapping[str, str]) -> dict[str,
             lambda user: user.get(BY) == GITHUB and user.get("organisation") == organisation,
         )
     if chosen.htpasswd_file:
-        file = PasswordFile(home.root / chosen.htpasswd_file)
-        return web_access(Login(file.users), lists, _of_passwords(file.users))
+        passwords = PasswordFile(home.root / chosen.htpasswd_file)
+        return web_access(Login(passwords.users), lists, _of_passwords(passwords.users))
     if users:
         fixed = dict(users)
         return web_access(Login(lambda: fixed), lists, _of_passwords(lambda: fixed))
