@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,13 +212,14 @@ async def snapshot(source: Source, query: Query) -> Snapshot:
 
 
 def _look(source: Source, wanted: str, known: Sequence[str]) -> tuple[str, list[str], list[Point]]:
-    written: dict[str, list[tuple[float, Path]]] = {}
-    for path in (source.store.root / "index").glob("*/*/*.json"):
-        if path.parent.name in known:
-            written.setdefault(path.parent.name, []).append((path.stat().st_mtime, path))
-    builders = [name for name in known if name in written]
-    builder = wanted or max(builders, key=lambda name: len(written[name]), default=known[0])
-    points = [FACTS.of(source.store, path) for path in newest_of(written.get(builder, []), COMMITS)]
+    index = source.store.root / "index"
+    commits = list(index.iterdir()) if index.is_dir() else []
+    counted = Counter(one.name for commit in commits for one in commit.iterdir())
+    builders = [name for name in known if counted[name]]
+    builder = wanted or max(builders, key=lambda name: counted[name], default=known[0])
+    paths = [path for commit in commits for path in (commit / builder).glob("*.json")]
+    newest = newest_of([(path.stat().st_mtime, path) for path in paths], COMMITS)
+    points = [FACTS.of(source.store, path) for path in newest]
     found = [point for point in points if point is not None]
     return builder, builders, sorted(found, key=lambda point: point.recorded_at)
 
