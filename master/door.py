@@ -30,6 +30,13 @@ def admitted(origins: list[str], host: str | None, origin: str | None) -> bool:
     return origin is None or origin.lower() in origins
 
 
+class Attached(resource.Resource):
+    """A resource that reads from the master, which is not there yet while its configuration is made."""
+
+    def attach(self, master: Any) -> None:
+        raise NotImplementedError
+
+
 class _Refusal(resource.Resource):
     isLeaf = True
 
@@ -47,16 +54,22 @@ class Door(BuildbotService):
 
     name = "door"
 
-    def reconfigService(self, origins: list[str], children: dict[str, Any]) -> Any:
+    def reconfigService(self, origins: list[str], children: dict[str, Any], reading: Any = None) -> Any:
         root = self.master.www.apps.get("base").resource
         for path, child in children.items():
+            if isinstance(child, Attached):
+                child.attach(self.master)
             root.putChild(path.encode(), child)
         plain = type(root).getChildWithDefault
+        reader = reading(self.master) if reading is not None else None
 
         def checked(path: bytes, request: Any) -> Any:
             host, origin = request.getHeader("host"), request.getHeader("origin")
             if not admitted(origins, host, origin):
                 return _Refusal()
+            refusal = reader.refusal(path, request) if reader is not None else None
+            if refusal is not None:
+                return refusal
             return plain(root, path, request)
 
         root.getChildWithDefault = checked

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from buildbot.plugins import worker
 
 from master import builders, settings
-from master.access import web_access
+from master.access.reading import Reading
+from master.access.signing_in import access_of
 from master.archives import Archives
 from master.database import DB_URL
 from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
+from master.mended import mend
 from master.mirror import Mirror
 from master.notices.service import notifying
+from master.pages.connections import Connections
+from master.pages.listed import PAGES
+from master.pages.page import Source
+from master.pages.serving import Pages, in_the_menu
 from master.published import Published, build_types, public_half
 from master.reconfig.running import running_of
 from master.record import Keeper
@@ -26,6 +33,7 @@ from master.retention import builder as housekeeping
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
+from master.store import Store
 from master.watch.service import watch_of
 from workers.model import Matrix
 
@@ -47,20 +55,25 @@ def workers_of(home: Home, chosen: Settings) -> list[Any]:
     ]
 
 
-def web(chosen: Settings) -> dict[str, Any]:
+def web(home: Home, chosen: Settings) -> dict[str, Any]:
     url = settings.page_url(chosen)
     return {
         "port": f"tcp:{chosen.web.port}:interface={chosen.web.interface.replace(':', chr(92) + ':')}",
-        "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}},
+        "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}, "pymint": in_the_menu(PAGES)},
         "allowed_origins": origins_of(url, chosen.web.port),
         "ui_default_config": {"Builders.show_workers_name": True},
-        **web_access(chosen.login.users, chosen.release.releasers),
+        **access_of(home, chosen.access, chosen.login.users),
     }
 
 
-def pages_of(home: Home, store: Path, readiness: Ask) -> dict[str, Any]:
+def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readiness: Ask) -> dict[str, Any]:
     """What stands beside Buildbot's own pages, by its path."""
+    repository = settings.repository_url(chosen, home)
+    own = Pages(
+        PAGES, lambda master: Source(master, home, chosen, matrix, Store(store), repository, readiness, time.time)
+    )
     return {
+        "pages": own,
         "archives": Archives(store),
         "releases": Releases(store, readiness),
         "keys": Published(public_half(home.keys)),
@@ -70,6 +83,7 @@ def pages_of(home: Home, store: Path, readiness: Ask) -> dict[str, Any]:
 
 def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     """BuildmasterConfig. Raises Failure when settings.toml is wrong."""
+    mend()
     chosen = settings.load(home, matrix)
     url = settings.page_url(chosen)
     worked = settings.worked_cells(chosen, matrix)
@@ -82,6 +96,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
+    reading = Reading if chosen.access.read == "login" else None
+    children = pages_of(home, chosen, matrix, store, gate.readiness)
     found: dict[str, Any] = {
         "title": "pymint",
         "titleURL": url,
@@ -91,7 +107,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
             "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
             "null": {},
         },
-        "www": web(chosen),
+        "www": web(home, chosen),
         "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
         "builders": [*by_cell, *farm, housekeeping.builder_of(home, builders.FARM_WORKER)],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
@@ -101,7 +117,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
             *housekeeping.schedulers_of(chosen),
         ],
         "services": [
-            Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
+            Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading),
+            Connections(name=Connections.name),
             watch_of(home, chosen, gate.readiness),
             notifying(home, chosen),
         ],

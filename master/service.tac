@@ -15,6 +15,8 @@ checkout = Path("@CHECKOUT@")
 basedir = str(Path(__file__).resolve().parent)
 configfile = str(checkout / "master" / "master.cfg")
 sys.path.insert(0, str(checkout))
+# Where Buildbot finds the entry point of the farm's own pages (master/pages/plugin).
+sys.path.append(str(checkout / "master" / "pages" / "entry"))
 
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(Path(basedir) / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)

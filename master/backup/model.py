@@ -1,8 +1,8 @@
 """What a backup is: a manifest, and the files that it names by digest.
 
-    BACKUPS/manifests/<time>.json   a Manifest, written last: what has none is no backup
-    BACKUPS/sha256/ab/<digest>      the bytes, shared by all backups, read-only
-    BACKUPS/lock
+BACKUPS/manifests/<time>.json   a Manifest, written last: what has none is no backup
+BACKUPS/sha256/ab/<digest>      the bytes, shared by all backups, read-only
+BACKUPS/lock
 """
 
 from __future__ import annotations

@@ -67,11 +67,15 @@ class Notifying(BuildbotService):
         said = {name: value for name, (value, _) in found.items()}
         notice = self.deciding.of_build(
             Ended(
-                builder=builder["name"], number=build["number"], result=build["results"],
-                branch=str(said.get("branch", "")), commit=str(said.get("got_revision") or said.get("revision") or ""),
+                builder=builder["name"],
+                number=build["number"],
+                result=build["results"],
+                branch=str(said.get("branch", "")),
+                commit=str(said.get("got_revision") or said.get("revision") or ""),
                 page=f"{self.page}#/builders/{build['builderid']}/builds/{build['number']}",
                 failed=[(one["name"], one["state_string"]) for one in steps if one["results"] in (2, 4)],
-                tag=str(said.get("tag", "")), dry_run=said.get("dry_run") is not False,
+                tag=str(said.get("tag", "")),
+                dry_run=said.get("dry_run") is not False,
             )
         )
         if notice is not None:

@@ -59,8 +59,10 @@ def inventory_of(found: Mapping[str, Any], settings_file: Path) -> Inventory:
         workers={one.workername: dict(_worker(one)) for one in found["workers"]},
         schedulers={one.name: dict(_arguments(one)) for one in found["schedulers"]},
         others={
-            "[www]": {"value": _text({key: one for key, one in found["www"].items() if key not in ACCESS}),
-                      "access": _digest(_text({key: found["www"].get(key) for key in ACCESS}))},
+            "[www]": {
+                "value": _text({key: one for key, one in found["www"].items() if key not in ACCESS}),
+                "access": _digest(_text({key: found["www"].get(key) for key in ACCESS})),
+            },
             "[protocols]": {"value": _text(found["protocols"])},
             **{one.name: dict(_arguments(one)) for one in (*found["services"], *found["change_source"])},
         },

@@ -18,9 +18,8 @@ class Release:
     """Releases of commits of the branch.
 
     set: of matrix.toml, what has to be built; cells: instead, by builder names. allow_unvalidated: release archives
-    whose FIPS provider is not CMVP-validated, and say so on the release. releasers: users of [login] who may release,
-    all of them where it is left out. places: where to, in this order. url: where a release's files can be had by users,
-    with {tag} in it; by default the first place's own address.
+    whose FIPS provider is not CMVP-validated, and say so on the release. places: where to, in this order. url: where a
+    release's files can be had by users, with {tag} in it; by default the first place's own address.
     directory: below MINT_HOME or absolute. s3_*: bucket, key prefix, endpoint (none: the cloud's own), region, and a
     file with `access_key_id = ...` and `secret_access_key = ...` in it (none: the usual chain of the client).
     github_*: OWNER/NAME, a file with a token, the API's address. parallel: uploads at once; pace_s: seconds between two
@@ -30,7 +29,6 @@ class Release:
     set: str = "release"
     cells: list[str] | None = None
     allow_unvalidated: bool = False
-    releasers: list[str] | None = None
     places: list[PlaceName] = field(default_factory=lambda: ["directory"])
     url: str | None = None
     directory: str = "releases"
@@ -46,8 +44,8 @@ class Release:
     pace_s: float = 1.0
 
 
-def complaint(chosen: Release, users: list[str]) -> Complaint | None:
-    """What types can't say of `[release]`, or None. users: of [login]."""
+def complaint(chosen: Release) -> Complaint | None:
+    """What types can't say of `[release]`, or None."""
     needs = {"s3": ("s3_bucket",), "github": ("github_repository", "github_token_file")}
     if not chosen.places or len(set(chosen.places)) != len(chosen.places):
         return Complaint("places", "each place once, and at least one", ", ".join(PLACES), repr(chosen.places))
@@ -63,9 +61,6 @@ def complaint(chosen: Release, users: list[str]) -> Complaint | None:
             return Complaint(key, "this is no address", "http(s)://host/...", repr(value))
     if chosen.url is not None and "{tag}" not in chosen.url:
         return Complaint("url", "the tag has no place in it", "https://host/.../{tag}", repr(chosen.url))
-    for name in chosen.releasers or []:
-        if name not in users:
-            return Complaint("releasers", f"there is no user {name!r}", "names of [login]", repr(name))
     if not 1 <= chosen.parallel <= 16:
         return Complaint("parallel", "too few or too many uploads at once", "1 to 16", repr(chosen.parallel))
     if not 0 <= chosen.pace_s <= 60:

@@ -53,6 +53,4 @@ def _released(row: BuildRow, held: Held) -> bool:
 
 def uploads_to_drop(found: Sequence[tuple[str, float]], running: Collection[int], before: float) -> list[str]:
     """Directories of `incoming/`, by name and time of change: those of no running build, untouched for long."""
-    return [
-        name for name, changed in found if changed < before and not (name.isdigit() and int(name) in running)
-    ]
+    return [name for name, changed in found if changed < before and not (name.isdigit() and int(name) in running)]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from master.access import choice as access_choice
 from master.complaint import Complaint
 from master.home import Home
 from master.notices import choice as notices_choice
@@ -42,18 +43,24 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
         seen.add(worker.name)
     names = [worker.name for worker in workers_of(settings)]
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
-    users = list(settings.login.users)
-    yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
+    yield "release", release_choice.complaint(settings.release), "See docs/settings.md."
+    users = settings.login.users
+    yield "login.users", access_choice.login_complaint(users), "See docs/access.md."
+    yield "access", access_choice.complaint(settings.access, users), "See docs/access.md."
     ports = [settings.web.port, settings.protocol.port]
     yield "metrics", watch_choice.metrics_complaint(settings.metrics, ports), "See docs/watching.md."
     yield "notices", notices_choice.complaint(settings.notices), "See docs/watching.md."
     yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
-    if not is_loopback(settings.web.interface) and not users:
+    if not is_loopback(settings.web.interface) and not access_choice.signs_in(settings.access, users):
         what = "the page would let anyone in the network start builds"
         todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
-        yield "web", Complaint("interface", what, "127.0.0.1, or users in [login]", settings.web.interface), todo
+        yield (
+            "web",
+            Complaint("interface", what, "127.0.0.1, or a way to sign in ([login], [access])", settings.web.interface),
+            todo,
+        )
 
 
 def _known(names: Sequence[str], kind: str, known: Sequence[str], place: tuple[Path, str, str, str]) -> None:

@@ -43,6 +43,10 @@ def dataclass_of(hint: Any) -> type:
     return dataclass_of(inner[0]) if inner else hint
 
 
+# What stood elsewhere once, and where it stands now: a key that moved is not just unknown.
+MOVED = {("release", "releasers"): "[access] releasers"}
+
+
 def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
     sections = {name: dataclass_of(hint) for name, hint in get_type_hints(Settings).items()}
     for section, content in raw.items():
@@ -52,6 +56,9 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         known = [field.name for field in fields(sections[section])]
         for number, table in _tables(content):
             for key in table:
+                if (section, key) in MOVED:
+                    todo = f"Write it as {MOVED[section, key]}; docs/settings.md has that section."
+                    raise wrong(path, text, section, key, "this has another place now", todo=todo)
                 if key not in known:
                     todo = f"Known: {', '.join(known)}."
                     raise wrong(path, text, section + number, key, "there is no such key", todo=todo)

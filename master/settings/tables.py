@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.access.choice import Access
 from master.notices.choice import Notices
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
@@ -111,7 +112,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Login:
-    """Who may force and stop builds: user name and password hash (`python -m master.access`). Empty: no login."""
+    """Who may sign in: user name and password hash (`python -m master.access`). What they may: [access]."""
 
     users: dict[str, str] = field(default_factory=dict)
 
@@ -131,6 +132,7 @@ class Settings:
     build: Build = field(default_factory=Build)
     suite: Suite = field(default_factory=Suite)
     login: Login = field(default_factory=Login)
+    access: Access = field(default_factory=Access)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
     health: Health = field(default_factory=Health)

@@ -100,9 +100,7 @@ def read_database(model: Any, connection: Any, now: float, branch: str) -> dict[
     """Queues, workers and the branch's newest commit. Everything by an index, whatever the number of builds."""
     requests, builders, claims = model.buildrequests, model.builders, model.buildrequest_claims
     query = (
-        sa.select(
-            builders.c.name, claims.c.brid.is_not(None), sa.func.count(), sa.func.min(requests.c.submitted_at)
-        )
+        sa.select(builders.c.name, claims.c.brid.is_not(None), sa.func.count(), sa.func.min(requests.c.submitted_at))
         .select_from(
             requests.join(builders, builders.c.id == requests.c.builderid).outerjoin(
                 claims, claims.c.brid == requests.c.id

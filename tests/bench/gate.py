@@ -31,7 +31,7 @@ STEPS, PROPERTIES = 19, 35
 WARM = 20
 
 
-def fill(database: Path, store: Store, builds: int) -> list[str]:
+def fill(database: Path, store: Store, builds: int, repository: str = REPOSITORY) -> list[str]:
     """The commits, in the order in which they were built: each cell once, one in ten failed and was built again."""
     cells = load_matrix().cells_of("release")
     chance = random.Random(4)
@@ -50,7 +50,7 @@ def fill(database: Path, store: Store, builds: int) -> list[str]:
 
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
-        Builds(database, STEPS, PROPERTIES).add_all(connection, rows())
+        Builds(database, STEPS, PROPERTIES).add_all(connection, rows(), repository)
         query = (
             "SELECT builders.name, builds.number, builds.id, sourcestamps.revision FROM builds "
             "JOIN builders ON builders.id = builds.builderid "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.master import FileLoader
-from buildbot.data.exceptions import InvalidPathError
+from buildbot.data.connector import DataConnector
 from buildbot.schedulers.forcesched import ValidationError
 from twisted.internet import defer
 
@@ -229,50 +229,53 @@ def test_an_open_page_without_a_login_is_refused(tmp_path: Path) -> None:
         ("stop", ("builds", "1")),
         ("rebuild", ("builds", "1")),
         ("cancel", ("buildrequests", "1")),
-        ("set_priority", ("buildrequests", "1")),
+        ("set_priority", ("buildrequests", "2")),
         ("enable", ("schedulers", "1")),
         ("pause", ("workers", "1")),
         ("kill", ("workers", "1")),
-        ("an-action-of-the-future", ("builders", "1")),
     ],
 )
-def test_with_a_login_only_operators_control_anything(tmp_path: Path, action: str, path: tuple[str, ...]) -> None:
+def test_with_a_login_only_its_users_control_anything(tmp_path: Path, action: str, path: tuple[str, ...]) -> None:
     config = load(tmp_path, f'[login.users]\nanna = "{hash_of("x")}"\n')
-    anonymous, stranger = {"anonymous": True}, {"username": "mallory"}
-    assert allowed(config, {"username": "anna"}, action, path)
+    anonymous, stranger = {"anonymous": True}, signed_in("mallory")
+    assert allowed(config, signed_in("anna"), action, path)
     assert not allowed(config, anonymous, action, path)
     assert not allowed(config, stranger, action, path)
     assert allowed(config, anonymous, "get", path)
 
 
+def test_what_no_rule_is_about_is_for_nobody(tmp_path: Path) -> None:
+    config = load(tmp_path, f'[login.users]\nanna = "{hash_of("x")}"\n')
+    for action, path in (("an-action-of-the-future", ("builders", "1")), ("force", ("no", "such", "path"))):
+        assert not allowed(config, signed_in("anna"), action, path)
+
+
+def signed_in(name: str) -> dict[str, Any]:
+    return {"username": name, "signed_in_by": "password"}
+
+
 RELEASES_ID, CELLS_ID = 7, 8
 
 
-class Endpoint:
-    """Of a build or a request: the first is a release's, the second a cell's."""
+class Data(DataConnector):
+    """Buildbot's own paths and endpoints, without a database: of builds and requests the first is a release's, the
+    second a cell's. Through REST, with a master: tests/integration/test_access.py."""
 
-    async def get(self, _: Any, named: dict[str, Any]) -> dict[str, Any]:
-        number = named.get("buildid", named.get("buildrequestid", named.get("build_number")))
-        return {"builderid": RELEASES_ID if number == 1 else CELLS_ID}
+    master = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._setup()
 
-class Data:
-    """As much of Buildbot's data API as rules ask; the real one is asked in tests/integration/test_release.py."""
+    def getEndpoint(self, path: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+        endpoint, named = super().getEndpoint(path)
 
-    PATHS: ClassVar = {
-        "builds": "buildid",
-        "buildrequests": "buildrequestid",
-        "builders": "builderid",
-        "workers": "workerid",
-    }
+        async def get(_: Any, asked: dict[str, Any]) -> dict[str, Any]:
+            number = asked.get("buildid", asked.get("buildrequestid", asked.get("build_number")))
+            return {"builderid": RELEASES_ID if number == 1 else CELLS_ID}
 
-    def getEndpoint(self, path: tuple[str, ...]) -> tuple[Endpoint, dict[str, Any]]:
-        if path[0] == "forceschedulers":
-            return Endpoint(), {"schedulername": path[1]}
-        if path[0] not in self.PATHS:
-            raise InvalidPathError
-        named: dict[str, Any] = {self.PATHS[path[0]]: int(path[1])}
-        return Endpoint(), {**named, **({"build_number": int(path[3])} if len(path) > 3 else {})}
+        endpoint.get = get
+        return endpoint, named
 
     async def get(self, path: tuple[str, ...]) -> list[dict[str, Any]]:
         assert path == ("builders",)
@@ -307,23 +310,22 @@ def allowed(
         ("stop", ("builds", "1"), {}),
         ("cancel", ("buildrequests", "1"), {}),
         ("set_priority", ("buildrequests", "1"), {}),
-        ("an-action-of-the-future", ("builds", "1"), {}),
     ],
 )
 def test_only_releasers_control_releases(
     tmp_path: Path, action: str, path: tuple[str, ...], options: dict[str, Any]
 ) -> None:
-    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[release]\nreleasers = ["anna"]\n'
+    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[access]\nreleasers = ["anna"]\n'
     config = load(tmp_path, users)
-    assert allowed(config, {"username": "anna"}, action, path, options)
-    assert not allowed(config, {"username": "otto"}, action, path, options)
+    assert allowed(config, signed_in("anna"), action, path, options)
+    assert not allowed(config, signed_in("otto"), action, path, options)
     assert not allowed(config, {"anonymous": True}, action, path, options)
 
 
 def test_who_may_not_release_still_builds(tmp_path: Path) -> None:
-    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[release]\nreleasers = ["anna"]\n'
+    users = f'[login.users]\nanna = "{hash_of("x")}"\notto = "{hash_of("y")}"\n[access]\nreleasers = ["anna"]\n'
     config = load(tmp_path, users)
-    otto = {"username": "otto"}
+    otto = signed_in("otto")
     for action, path in (("force", ("forceschedulers", FORCE_CELL)), ("stop", ("builds", "2")),
                          ("cancel", ("buildrequests", "2")), ("rebuild", ("builds", "2"))):  # fmt: skip
         assert allowed(config, otto, action, path, {"builderNames": ["cpython"]})

@@ -289,7 +289,7 @@ def test_the_command_line_builds_releases_and_says_where(tmp_path: Path) -> None
 def test_only_releasers_release_through_the_real_rest_api(own_farm: Farm) -> None:
     word = hash_of("correct horse")
     with own_farm.home.settings_file.open("a") as settings:
-        settings.write(f'[login.users]\nanna = "{word}"\notto = "{word}"\n[release]\nreleasers = ["anna"]\n')
+        settings.write(f'[login.users]\nanna = "{word}"\notto = "{word}"\n[access]\nreleasers = ["anna"]\n')
     own_farm.up("master")
     ids = {one["name"]: one["builderid"] for one in own_farm.get("builders")["builders"]}
 

@@ -67,4 +67,3 @@ def test_systemd_takes_the_units(own_farm: Farm, tmp_path: Path) -> None:
     )  # fmt: skip
     ours = [line for line in done.stderr.splitlines() if "pymint-" in line]
     assert ours == []
-
