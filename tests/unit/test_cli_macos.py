@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from master.cli import packages, tools
-from master.cli.tools import XCODE, Tool, version_of
-from workers import apple
+from master.cli import packages
+from workers import apple, tools
 from workers.model import ROOT
+from workers.tools import XCODE, Tool, version_of
 
 
 def test_the_doctor_asks_for_all_that_the_toolchain_finder_looks_for() -> None:
