@@ -14,6 +14,7 @@ from master.archives import Archives
 from master.door import Door, origins_of
 from master.fleet import hands
 from master.home import Home
+from master.images import building
 from master.mirror import Mirror
 from master.published import Published, build_types, public_half
 from master.record import Keeper
@@ -72,10 +73,13 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "protocols": {"pb": {"port": hands.port_of(home, chosen)}, "null": {}},
         "www": web(chosen),
         "workers": [*hands.workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
+        "builders": [*by_cell, *farm, *building.builders_of(chosen, home, mirror.url)],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *building.schedulers_of(chosen, mirror, branch),
+        ],
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
             hands.ward_of(home, chosen),

@@ -69,6 +69,11 @@ class Home:
         return self.root / "workers"
 
     @property
+    def images_file(self) -> Path:
+        """The ids of the images that containers are started by (master/images/kept.py)."""
+        return self.root / "images.json"
+
+    @property
     def journal(self) -> Path:
         """Everything that was ever signed."""
         return self.root / "signing" / "journal.jsonl"

@@ -54,8 +54,8 @@ def too_full(places: Sequence[Path], floor: int) -> Failure | None:
                 f"the disk of {place} filled up while this ran, which was ended before it was full",
                 wanted=f"{floor / 1e9:g} GB free at all times",
                 found=f"{free / 1e9:.2f} GB free",
-                todo="What was half made is gone again. Make room (`./mint prune` drops what nothing refers to), or use\n"
-                "a larger disk. floor_gb in [watch] of settings.toml is how much has to stay.",
+                todo="What was half made is gone again. Make room (`./mint prune` drops what nothing refers to), or "
+                "use\na larger disk. floor_gb in [watch] of settings.toml is how much has to stay.",
             )
     return None
 

@@ -21,7 +21,7 @@ from master.cli.unit import Kept, ending, installing, launchd_list, systemd_unit
 from master.cli.worker_views import Hand, hand_named, hands_of, lines_of
 from master.fleet import inviting, joining
 from master.fleet.invitation import Invitation, read, text_of
-from master.home import write_file
+from master.home import cache_directory, write_file
 from workers.errors import Failure
 from workers.fitness import examine, one_line
 from workers.machine import native_target, runs_macos
@@ -103,7 +103,7 @@ def create(master: str | None, name: str | None, invitation: click.File | None, 
     click.echo(f"✓ the master answers at {invited.host}:{invited.port} ({how})")
     place = joining.place_of(farm.home, invited.name)
     joining.make_directory(place, invited, CHECKOUT, admin=f"{user}@{os.uname().nodename}")
-    fitness = examine([place.state, instance.cache_directory()], invited.disk_gb, place.state / "tools.json")
+    fitness = examine([place.state, cache_directory()], invited.disk_gb, place.state / "tools.json")
     click.echo(f"{'✗' if fitness.problems else '✓'} {one_line(fitness)}")
     for problem in fitness.problems[1:]:
         click.echo(f"✗ {problem}")
@@ -115,10 +115,10 @@ def create(master: str | None, name: str | None, invitation: click.File | None, 
         python=Path(sys.executable),
         directory=place.base,
         checkout=CHECKOUT,
-        writable=(place.directory, instance.cache_directory()),
+        writable=(place.directory, cache_directory()),
         path=os.environ.get("PATH", os.defpath),
     )
-    instance.cache_directory().mkdir(parents=True, exist_ok=True)
+    cache_directory().mkdir(parents=True, exist_ok=True)
     file = place.directory / (f"pymint.worker.{kept.name}.plist" if runs_macos() else f"{kept.label}.service")
     write_file(file, launchd_list(kept) if runs_macos() else systemd_unit(kept).encode())
     click.echo(f"✓ {place.directory}")

@@ -1,8 +1,8 @@
 """The farm's own certificate authority, for the connection between workers and master, and for nothing else.
 
 Made on first use below `secrets/protocol/`: `authority.pem` with its key, which workers pin when they join, and
-`master.pem` with its key, which the master shows. ECDSA P-256. The authority outlives the certificates, so workers learn
-it once.
+`master.pem` with its key, which the master shows. ECDSA P-256. The authority outlives the certificates, so that workers
+learn it once.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from buildbot.plugins import worker
@@ -12,6 +13,9 @@ from master.fleet.ward import Ward, Watched
 from master.home import Home
 from master.instance import worker_password
 from master.settings import Settings, WorkerSettings
+
+# Loaded where a worker is one: see there.
+CONTAINERS = "master.fleet.containers"
 
 
 class Machine(Watched, worker.Worker):
@@ -39,10 +43,13 @@ def workers_of(home: Home, chosen: Settings) -> list[Any]:
 
 def _worker(home: Home, chosen: Settings, one: WorkerSettings) -> Any:
     """keepalive_interval: for address tables on the way; whether the other side lives is the ward's to find out."""
-    return Machine(
-        one.name,
-        worker_password(home, one),
-        max_builds=one.max_builds,
-        keepalive_interval=60,
-        properties={"targets": one.targets, "disk_gb": settings.disk_wanted_gb(chosen, one)},
-    )
+    shared: dict[str, Any] = {
+        "max_builds": one.max_builds,
+        "keepalive_interval": 60,
+        "properties": {"targets": one.targets, "disk_gb": settings.disk_wanted_gb(chosen, one)},
+    }
+    if one.docker is not None:
+        return import_module(CONTAINERS).container(home, chosen, one, one.docker, shared)
+    if one.kubernetes is not None:
+        return import_module(CONTAINERS).pod(home, chosen, one, one.kubernetes, shared)
+    return Machine(one.name, worker_password(home, one), **shared)

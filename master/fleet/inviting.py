@@ -26,7 +26,7 @@ def entry(worker: WorkerSettings) -> str:
 
 
 def with_worker(text: str, settings: Settings, worker: WorkerSettings) -> str:
-    """settings.toml with that worker as well. Where it had none by name, the local one that it stood for is written out.
+    """settings.toml with that worker as well. Where it named none, the local one that it stood for is written out.
 
     At the end of the file a new [[workers]] is always in its place, and nothing that is there is touched.
     """
@@ -35,7 +35,7 @@ def with_worker(text: str, settings: Settings, worker: WorkerSettings) -> str:
 
 
 def add_worker(home: Home, matrix: Matrix, settings: Settings, worker: WorkerSettings) -> Settings:
-    """Writes the worker into settings.toml; the settings with it. Raises Failure, with nothing written, if that fails."""
+    """Writes the worker into settings.toml; the settings with it. Raises Failure, and then nothing was written."""
     if not WORKER_NAME.match(worker.name):
         raise Failure(
             "worker", "this is no name for a worker", wanted="small letters, digits and dashes, at most 40",
@@ -75,7 +75,8 @@ def invitation_of(home: Home, settings: Settings, worker: WorkerSettings, host: 
         if chosen not in names:
             raise Failure(
                 "worker", f"the master's certificate is not for {chosen}", wanted=f"one of {', '.join(names)}",
-                found=chosen, todo=f'Add it to settings.toml and start the master again:\n[protocol]\nnames = ["{chosen}"]',
+                found=chosen,
+                todo=f'Add it to settings.toml and start the master again:\n[protocol]\nnames = ["{chosen}"]',
             )  # fmt: skip
         files = authority.Files(home.protocol_keys)
         authority.ensure(files, names)
@@ -91,7 +92,7 @@ def invitation_of(home: Home, settings: Settings, worker: WorkerSettings, host: 
 
 
 def new_password(home: Home, worker: WorkerSettings) -> None:
-    """Forgets the worker's password; the next that asks makes another. Raises Failure for one that is kept elsewhere."""
+    """Forgets the worker's password; who asks next makes another. Raises Failure for one that is kept elsewhere."""
     if worker.password_file is not None:
         raise Failure(
             "worker", f"the password of {worker.name!r} is kept in {worker.password_file}",

@@ -52,8 +52,8 @@ def try_master(invitation: Invitation) -> str:
     except ssl.SSLError as error:
         raise Failure(
             "worker", f"{address} answers, but not by TLS", wanted="TLS, as the invitation says",
-            found=error.reason or str(error), todo="Is that the port of [protocol], not of the page? Was [protocol] tls "
-            "turned off since?\nOn the master: ./mint worker invite NAME, and use that line.",
+            found=error.reason or str(error), todo="Is that the port of [protocol], not of the page? Was [protocol] "
+            "tls turned off since?\nOn the master: ./mint worker invite NAME, and use that line.",
         ) from error  # fmt: skip
     except OSError as error:
         raise Failure(

@@ -9,6 +9,7 @@ from pathlib import Path
 from master.complaint import Complaint
 from master.fleet import choice as fleet_choice
 from master.home import Home
+from master.images import choice as images_choice
 from master.release import choice as release_choice
 from master.settings.derived import is_loopback, workers_of
 from master.settings.reading import parse, wrong
@@ -49,6 +50,8 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     loopback = is_loopback(settings.protocol.interface)
     yield "protocol", fleet_choice.protocol_complaint(settings.protocol, loopback=loopback), "See docs/workers.md."
     yield "watch", fleet_choice.watch_complaint(settings.watch), "See docs/workers.md."
+    made_by = {worker.name: worker.targets for worker in workers_of(settings)}
+    yield "images", images_choice.complaint(settings.images, made_by), "See docs/images.md."
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
+from master.images.choice import Images
 from master.release.choice import Release
 from master.signing.choice import Signing
 
@@ -129,3 +130,4 @@ class Settings:
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
     watch: Watch = field(default_factory=Watch)
+    images: Images = field(default_factory=Images)
