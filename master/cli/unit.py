@@ -8,6 +8,8 @@ from pathlib import Path
 
 from master.instance import twistd_arguments
 
+HOMEBREW = "/opt/homebrew/bin"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -83,6 +85,11 @@ def _below_home(kept: Kept) -> bool:
     return any(f"{path}/".startswith(homes) for path in (kept.checkout, kept.directory, *kept.writable))
 
 
+def with_homebrew(path: str) -> str:
+    """Homebrew keeps what recipes call where neither launchd's own PATH nor every shell's looks."""
+    return path if HOMEBREW in path.split(":") else f"{HOMEBREW}:{path}"
+
+
 def launchd_list(kept: Kept) -> bytes:
     """KeepAlive, as its own user, and no sleep while it runs: `caffeinate -s` holds the Mac awake on mains power."""
     return plistlib.dumps(
@@ -91,7 +98,7 @@ def launchd_list(kept: Kept) -> bytes:
             "UserName": kept.user,
             "WorkingDirectory": str(kept.directory),
             "ProgramArguments": ["/usr/bin/caffeinate", "-s", *twistd_arguments(kept.python)],
-            "EnvironmentVariables": {"PATH": kept.path},
+            "EnvironmentVariables": {"PATH": with_homebrew(kept.path)},
             "RunAtLoad": True,
             "KeepAlive": True,
             "ThrottleInterval": 30,

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.farm import TARGET, Farm, make_repository, until
+from tests.integration.farm import TARGET, Farm, make_repository
+from tests.integration.farm import until as until_then
 from workers.model import ROOT
 
 SETTINGS = """\
@@ -27,11 +29,19 @@ disk_gb = 0.03
 """
 
 
+# Seconds on an idle machine; one that builds CPythons beside the tests takes a hundred times that.
+WAIT_S = 1800
+
+
+def until(what: str, look: Callable[[], Any]) -> Any:
+    return until_then(what, look, WAIT_S)
+
+
 def mint(home: Path, *arguments: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "MINT_HOME": str(home), "MINT_CACHE": str(home / "cache")}
     return subprocess.run(
         [sys.executable, "-m", "master.cli", *arguments], cwd=ROOT, env=environment, text=True, check=False,
-        input=said, stdin=None if said is not None else subprocess.DEVNULL, capture_output=True, timeout=300,
+        input=said, stdin=None if said is not None else subprocess.DEVNULL, capture_output=True, timeout=WAIT_S,
     )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from master.fleet.invitation import read, text_of
-from tests.integration.farm import commit, until
-from tests.integration.fleet import Fleet, make_fleet, mint
+from tests.integration.farm import commit
+from tests.integration.fleet import WAIT_S, Fleet, make_fleet, mint, until
 from workers.model import ROOT
 
 SUCCESS, RETRY = 0, 5
@@ -132,7 +132,7 @@ def test_a_killed_workers_build_goes_on_elsewhere(second: Fleet) -> None:
     second.kill("second")
     until("its build is given up", lambda: farm.builds(request)[-1]["results"] == RETRY)
     told(f"killed: noticed after {time.monotonic() - began:.2f} s")
-    assert farm.finished(request)["results"] == SUCCESS
+    assert farm.finished(request, WAIT_S)["results"] == SUCCESS
     assert second.builds_on(request) == ["second", "first"]
     assert second.notices("second")[-1]["kind"] == "lost"
 
@@ -145,7 +145,7 @@ def test_a_hung_worker_is_cut_off_its_build_goes_on_elsewhere_and_it_may_come_ba
     second.kill("second", signal.SIGSTOP)
     until("its build is given up", lambda: farm.builds(request)[-1]["results"] == RETRY)
     told(f"hung: noticed after {time.monotonic() - began:.2f} s, with silent_s = 4")
-    assert farm.finished(request)["results"] == SUCCESS
+    assert farm.finished(request, WAIT_S)["results"] == SUCCESS
     assert second.builds_on(request) == ["second", "first"]
     assert "hung" in [one["kind"] for one in second.notices("second")]
     second.kill("second", signal.SIGCONT)
@@ -169,7 +169,7 @@ def test_a_worker_that_runs_full_gives_its_build_back_and_is_paused_until_there_
         second.join("small", "--target", "x86_64-unknown-linux-gnu", "--disk-gb", "0.03")
         commit(farm.repository, {"fill": {"sources": 55_000_000}, "only": "machines/small"})
         request = second.begin_on("small", ["first"], "sources")
-        assert farm.finished(request)["results"] == SUCCESS
+        assert farm.finished(request, WAIT_S)["results"] == SUCCESS
         assert second.builds_on(request) == ["small", "first"]
         lost = farm.builds(request)[-1]
         said = farm.steps(lost)["sources"]
@@ -187,7 +187,7 @@ def test_a_worker_that_runs_full_gives_its_build_back_and_is_paused_until_there_
         second.kill("small", signal.SIGTERM)
         second.running.pop("small").wait()
         second.start("small")
-        assert farm.finished(again)["results"] in (SUCCESS, 2)
+        assert farm.finished(again, WAIT_S)["results"] in (SUCCESS, 2)
         assert "back" in [one["kind"] for one in second.notices("small")]
     finally:
         second.control("first", "unpause")
@@ -207,10 +207,10 @@ def test_retiring_loses_no_build_and_says_when_it_is_over(second: Fleet) -> None
     assert "NOT yet to be switched off: second finishes build " in at_once.stdout
     done = mint(farm.home.root, "worker", "retire", "second")
     assert "it can be switched off now" in done.stdout, done.stderr
-    assert farm.finished(request)["results"] == SUCCESS
+    assert farm.finished(request, WAIT_S)["results"] == SUCCESS
     assert second.builds_on(request) == ["second"]
     after = farm.force()
-    farm.finished(after)
+    farm.finished(after, WAIT_S)
     assert second.builds_on(after) == ["first"]
     assert "second: retired\n" in mint(farm.home.root, "worker", "list").stdout
     assert mint(farm.home.root, "worker", "resume", "second").returncode == 0

@@ -73,7 +73,8 @@ class Engine:
         if not ID.match(str(found["Id"])):
             raise Failure(
                 "image", "the engine calls an image by something that is no id", wanted="sha256:…",
-                found=str(found["Id"])[:100], todo="pymint does not know this engine. docs/images.md says which it does.",
+                found=str(found["Id"])[:100],
+                todo="pymint does not know this engine: docs/images.md says which it does.",
             )  # fmt: skip
         return str(found["Id"])
 
