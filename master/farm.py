@@ -14,8 +14,9 @@ from master.access.signing_in import access_of
 from master.archives import Archives
 from master.database import DB_URL
 from master.door import Door, origins_of
+from master.fleet import hands
 from master.home import Home
-from master.instance import worker_password
+from master.images import building
 from master.mended import mend
 from master.mirror import Mirror
 from master.notices.service import notifying
@@ -39,20 +40,6 @@ from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
 LOG_LIMIT = 50_000_000
-
-
-def workers_of(home: Home, chosen: Settings) -> list[Any]:
-    """keepalive_interval: half-dead connections are noticed within a minute or two."""
-    return [
-        worker.Worker(
-            one.name,
-            worker_password(home, one),
-            max_builds=one.max_builds,
-            keepalive_interval=60,
-            properties={"targets": one.targets},
-        )
-        for one in settings.workers_of(chosen)
-    ]
 
 
 def web(home: Home, chosen: Settings) -> dict[str, Any]:
@@ -103,22 +90,26 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "titleURL": url,
         "buildbotURL": url,
         "db": {"db_url": DB_URL},
-        "protocols": {
-            "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
-            "null": {},
-        },
+        "protocols": {"pb": {"port": hands.port_of(home, chosen)}, "null": {}},
         "www": web(home, chosen),
-        "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm, housekeeping.builder_of(home, builders.FARM_WORKER)],
+        "workers": [*hands.workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
+        "builders": [
+            *by_cell,
+            *farm,
+            *building.builders_of(chosen, home, mirror.url),
+            housekeeping.builder_of(home, builders.FARM_WORKER),
+        ],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": [
             *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *building.schedulers_of(chosen, mirror, branch),
             *housekeeping.schedulers_of(chosen),
         ],
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading),
             Connections(name=Connections.name),
+            hands.ward_of(home, chosen),
             watch_of(home, chosen, gate.readiness),
             notifying(home, chosen),
         ],

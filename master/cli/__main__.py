@@ -28,6 +28,7 @@ COMMANDS = {
     "restore": "master.cli.backup:restore",
     "prune": "master.cli.prune:prune",
     "doctor": "master.cli.doctor:doctor",
+    "worker": "master.cli.worker:worker",
     "validate": "workers.programs.validate:command",
     "prove": "workers.programs.prove:command",
     "verify": "master.cli.verify:verify",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -53,15 +53,26 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         if section not in sections:
             todo = f"Known sections: {', '.join(sections)}."
             raise wrong(path, text, section, "", "there is no such section", todo=todo)
-        known = [field.name for field in fields(sections[section])]
         for number, table in _tables(content):
-            for key in table:
-                if (section, key) in MOVED:
-                    todo = f"Write it as {MOVED[section, key]}; docs/settings.md has that section."
-                    raise wrong(path, text, section, key, "this has another place now", todo=todo)
-                if key not in known:
-                    todo = f"Known: {', '.join(known)}."
-                    raise wrong(path, text, section + number, key, "there is no such key", todo=todo)
+            _refuse_unknown_in(table, sections[section], section, path, text, number)
+
+
+def _refuse_unknown_in(
+    table: dict[str, Any], kind: type, section: str, path: Path, text: str, number: str = ""
+) -> None:
+    """In a table and those that it holds, as far as they are dataclasses. number: of a table in an array, `[1]`."""
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]
+    for key, value in table.items():
+        if (section, key) in MOVED:
+            todo = f"Write it as {MOVED[section, key]}; docs/settings.md has that section."
+            raise wrong(path, text, section, key, "this has another place now", todo=todo)
+        if key not in known:
+            todo = f"Known: {', '.join(known)}."
+            raise wrong(path, text, section + number, key, "there is no such key", todo=todo)
+        inner = dataclass_of(hints[key])
+        if isinstance(value, dict) and isinstance(inner, type) and is_dataclass(inner):
+            _refuse_unknown_in(value, inner, f"{section}{number}.{key}", path, text)
 
 
 def parse(text: str, path: Path) -> Settings:
