@@ -64,13 +64,12 @@ def suite_options(settings: Settings) -> list[str]:
     return options + ([f"--jobs={settings.build.jobs}"] if settings.build.jobs else [])
 
 
-def cell_factory(settings: Settings, places: Places) -> BuildFactory:
-    """The stages of docs/architecture.md, in that order and with those names."""
-    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+def worker_stages(settings: Settings, checkout: Checkout, limits: Limits) -> list[Any]:
+    """What runs on a worker, from the checkout on: the same for branches and for pull requests."""
     sources = source_options(settings)
     jobs = [f"--jobs={settings.build.jobs}"] if settings.build.jobs else []
-    steps: list[Any] = [
-        Checkout(repourl=places.repository),
+    return [
+        checkout,
         stages.Plan([*sources, *fips_options(settings)], limits, require_validated=settings.fips.require_validated),
         stages.Sources(sources, limits),
         stages.Dependencies(jobs, limits),
@@ -85,6 +84,14 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
         stages.Derive(jobs, limits),
         stages.ValidateFlavours([], limits),
         stages.ProveFlavours([], limits),
+    ]
+
+
+def cell_factory(settings: Settings, places: Places) -> BuildFactory:
+    """The stages of docs/architecture.md, in that order and with those names."""
+    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    steps = [
+        *worker_stages(settings, Checkout(repourl=places.repository), limits),
         Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
         Record(places.incoming, places.keeper, places.page_url),
         Attest(places.attester, places.page_url),

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from buildbot.util.service import BuildbotService
 from twisted.web import resource
 
+from master.bodies import BoundedRequest
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -49,6 +51,8 @@ class Door(BuildbotService):
 
     def reconfigService(self, origins: list[str], children: dict[str, Any]) -> Any:
         root = self.master.www.apps.get("base").resource
+        if self.master.www.site is not None:
+            self.master.www.site.requestFactory = BoundedRequest
         for path, child in children.items():
             root.putChild(path.encode(), child)
         plain = type(root).getChildWithDefault

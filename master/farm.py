@@ -15,6 +15,7 @@ from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
+from master.pulls.assembly import parts_of
 from master.published import Published, build_types, public_half
 from master.record import Keeper
 from master.release.form import gate_of
@@ -74,10 +75,12 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
     attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
     places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
-    by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
+    by_cell = [builders.cell_builder(cell, settings.main_workers(chosen), chosen, places) for cell in worked]
+    pulls = parts_of(home, chosen, matrix, mirror.url, [cell.builder_name for cell in worked])
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
+    pages = {**pages_of(home, store, gate.readiness), **pulls.pages}
     return {
         "title": "pymint",
         "titleURL": url,
@@ -89,11 +92,20 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         },
         "www": web(chosen),
         "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
-        "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
-        "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
+        "builders": [*by_cell, *farm, *pulls.builders],
+        "projects": [
+            *builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
+            *pulls.projects,
+        ],
+        "change_source": [
+            poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller"),
+            *pulls.change_sources,
+        ],
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *pulls.schedulers,
+        ],
+        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages)],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

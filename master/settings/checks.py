@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from master.complaint import Complaint
+from master.github import choice as github_choice
 from master.home import Home
+from master.pulls import choice as pulls_choice
 from master.release import choice as release_choice
-from master.settings.derived import is_loopback, workers_of
+from master.settings.derived import is_loopback, pull_workers, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
@@ -41,6 +43,12 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
+    yield "github", github_choice.complaint(settings.github), "See docs/github.md."
+    pulls = pulls_choice.complaint(
+        settings.pull_requests, has_github=settings.github.repository is not None,
+        has_worker=bool(pull_workers(settings)), main_store=settings.store.path,
+    )  # fmt: skip
+    yield "pull_requests", pulls, "See docs/github.md."
     if not is_loopback(settings.web.interface) and not users:
         what = "the page would let anyone in the network start builds"
         todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
@@ -58,11 +66,14 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
     cells, targets = list(matrix.by_builder_name), list(matrix.targets)
     _known(settings.push.cells or [], "cell", cells, f"settings: {path}: [push] cells")
     _known(settings.release.cells or [], "cell", cells, f"settings: {path}: [release] cells")
+    _known(settings.pull_requests.cells or [], "cell", cells, f"settings: {path}: [pull_requests] cells")
     for worker in settings.workers or []:
         _known(worker.targets, "target", targets, f"settings: {path}: [[workers]] targets")
         _known(worker.cross, "target", targets, f"settings: {path}: [[workers]] cross")
     matrix.cells_of(settings.push.set)
     matrix.cells_of(settings.release.set)
+    if settings.pull_requests.set is not None:
+        matrix.cells_of(settings.pull_requests.set)
     for section, complaint, todo in _complaints(settings, matrix):
         if complaint is not None:
             said = {"wanted": complaint.wanted, "found": complaint.found, "todo": todo}

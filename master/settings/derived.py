@@ -36,6 +36,16 @@ def local_worker(settings: Settings) -> WorkerSettings | None:
     return next((worker for worker in workers_of(settings) if worker.name == LOCAL_WORKER), None)
 
 
+def main_workers(settings: Settings) -> list[WorkerSettings]:
+    """Those that build what is on branches. None of them ever runs anything of a pull request."""
+    return [worker for worker in workers_of(settings) if not worker.pull_requests]
+
+
+def pull_workers(settings: Settings) -> list[WorkerSettings]:
+    """Those that build pull requests, and nothing else."""
+    return [worker for worker in workers_of(settings) if worker.pull_requests]
+
+
 def builds(worker: WorkerSettings, cell: Cell) -> bool:
     """Whether a worker builds a cell: natively, or by cross-compiling."""
     return cell.target.triple in worker.targets or cell.target.triple in worker.cross
@@ -43,7 +53,7 @@ def builds(worker: WorkerSettings, cell: Cell) -> bool:
 
 def worked_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     """The cells that have a builder: those whose target has a worker."""
-    workers = workers_of(settings)
+    workers = main_workers(settings)
     return [cell for cell in matrix.all_cells() if any(builds(worker, cell) for worker in workers)]
 
 
@@ -58,8 +68,20 @@ def push_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     if settings.push.cells is not None:
         worked = set(worked_cells(settings, matrix))
         return [cell for name in settings.push.cells if (cell := matrix.by_builder_name[name]) in worked]
-    native = {triple for worker in workers_of(settings) for triple in worker.targets}
+    native = {triple for worker in main_workers(settings) for triple in worker.targets}
     return [cell for cell in matrix.cells_of(settings.push.set) if cell.target.triple in native]
+
+
+def pull_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
+    """What a pull request builds: the named cells, or those of the set, that have a worker for pull requests."""
+    chosen, workers = settings.pull_requests, pull_workers(settings)
+    if settings.github.repository is None:
+        return []
+    if chosen.cells is not None:
+        named = [matrix.by_builder_name[name] for name in chosen.cells]
+    else:
+        named = matrix.cells_of(chosen.set) if chosen.set is not None else []
+    return [cell for cell in named if any(builds(worker, cell) for worker in workers)]
 
 
 def repository_url(settings: Settings, home: Home) -> str:
@@ -78,6 +100,11 @@ def page_url(settings: Settings) -> str:
 
 def store_path(settings: Settings, home: Home) -> Path:
     return home.root / settings.store.path
+
+
+def pull_store_path(settings: Settings, home: Home) -> Path:
+    """Where archives of pull requests go. Nothing of main, the gate or a release looks there."""
+    return home.root / settings.pull_requests.store
 
 
 def release_cells(settings: Settings, matrix: Matrix) -> list[Cell]:

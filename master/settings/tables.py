@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.github.choice import GitHub
+from master.pulls.choice import PullRequests
 from master.release.choice import Release
 from master.signing.choice import Signing
 
@@ -52,6 +54,7 @@ class WorkerSettings:
 
     targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated. That
     takes several times as long, so a push builds none of their cells but those that `[push] cells` names.
+    pull_requests: builds those, and nothing else.
     """
 
     name: str
@@ -59,6 +62,7 @@ class WorkerSettings:
     cross: list[str] = field(default_factory=list)
     password_file: str | None = None
     max_builds: int = 1
+    pull_requests: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,3 +134,5 @@ class Settings:
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
+    github: GitHub = field(default_factory=GitHub)
+    pull_requests: PullRequests = field(default_factory=PullRequests)
