@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.web import server
 
-# The largest that is wanted are deliveries of GitHub: a push of two thousand commits has two or three million bytes, and
-# what is larger, up to GitHub's own 25 MB, is found by looking. Forms have a few kB.
+# The largest that is wanted are deliveries of GitHub: a push of two thousand commits has two or three million bytes.
+# What is larger, up to GitHub's own 25 MB, is found by looking. Forms have a few kB.
 LARGEST = 5_000_000
 _ANSWER = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 

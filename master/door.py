@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildbot.util.service import BuildbotService
+from buildbot.www.service import BuildbotSite
 from twisted.web import resource
 
 from master.bodies import BoundedRequest
@@ -45,23 +46,25 @@ class _Refusal(resource.Resource):
 
 
 class Door(BuildbotService):
-    """Puts `children` below the web server's root, and the check before it. Kept over reconfigurations."""
+    """Puts `children` below the web server's root, and before it two checks: where from, and how much.
+
+    Kept over reconfigurations.
+    """
 
     name = "door"
 
     def reconfigService(self, origins: list[str], children: dict[str, Any]) -> Any:
         root = self.master.www.apps.get("base").resource
-        if self.master.www.site is not None:
-            self.master.www.site.requestFactory = BoundedRequest
-        for path, child in children.items():
-            root.putChild(path.encode(), child)
+        # On the class: the site itself is made after this, and puts Buildbot's own hooks below the root.
+        BuildbotSite.requestFactory = BoundedRequest
+        own = {path.encode(): child for path, child in children.items()}
         plain = type(root).getChildWithDefault
 
         def checked(path: bytes, request: Any) -> Any:
             host, origin = request.getHeader("host"), request.getHeader("origin")
             if not admitted(origins, host, origin):
                 return _Refusal()
-            return plain(root, path, request)
+            return own[path] if path in own else plain(root, path, request)
 
         root.getChildWithDefault = checked
         return super().reconfigService()

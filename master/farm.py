@@ -15,8 +15,8 @@ from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
 from master.mirror import Mirror
-from master.pulls.assembly import parts_of
 from master.published import Published, build_types, public_half
+from master.pulls.assembly import parts_of
 from master.record import Keeper
 from master.release.form import gate_of
 from master.release.page import Ask, Releases

@@ -44,8 +44,8 @@ class Setup:
     """What the bridge is given. A value, so that a reconfiguration can compare it.
 
     address, project, token_file: of GitHub's API; repository, branch: as git knows them. main, pulls: the builders
-    that are told of. pace_s: between two requests that write, comment_s: between two edits of a comment. keeper: of
-    what pull requests leave.
+    that are told of. pace_s: between two requests that write, comment_s: between two edits of a comment, rest_s: what
+    rests after trouble are counted in (master/github/errands.py). keeper: of what pull requests leave.
     """
 
     address: str
@@ -62,7 +62,7 @@ class Setup:
     pace_s: float
     comment_s: float
     poll_s: float
-    refused_s: float
+    rest_s: float
     keeper: PullKeeper
 
 
@@ -109,7 +109,7 @@ class Bridge(ChangeSource):
 
     @defer.inlineCallbacks
     def activate(self) -> Any:
-        self.errands = Errands(self.setup.refused_s)
+        self.errands = Errands(self.setup.rest_s)
         yield defer.Deferred.fromCoroutine(self.memory.load(self.master))
         listen = self.master.mq.startConsuming
         self._consumers = [
@@ -123,7 +123,8 @@ class Bridge(ChangeSource):
             self._want("comment", str(number))
         if self.setup.pulls:
             self._want("poll", "")
-        for buildset in (yield facts.recent_buildsets(self.master, RECENT)):
+        recent = yield defer.Deferred.fromCoroutine(facts.recent_buildsets(self.master, RECENT))
+        for buildset in recent:
             yield defer.Deferred.fromCoroutine(self._concerns(buildset))
 
     @defer.inlineCallbacks

@@ -71,12 +71,12 @@ def written(shown: Shown) -> str:
     """The whole comment."""
     lines = [f"**pymint** at `{shown.head}`", ""]
     if shown.waits:
-        lines += [
+        lines.append(
             "This pull request comes from a fork, so nothing of it is built until somebody who may push here has read "
             f"this commit and says so, by a comment that is nothing but this line. It holds for `{shown.head[:12]}` "
-            "alone.",
-            *("", "```", word_for(shown.head), "```", ""),
-        ]
+            "alone."
+        )
+        lines += ["", "```", word_for(shown.head), "```", ""]
     if shown.rows:
         lines += ["| cell | result | archive | glibc | FIPS proof | time | |", "|---|---|---|---|---|---|---|"]
         lines += [_line(row) for row in shown.rows]

@@ -12,11 +12,10 @@ from typing import Literal, get_args
 # In the order in which they go: what is known first, what people wait for most next.
 Kind = Literal["word", "look", "poll", "statuses", "comment"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# After trouble without a time of GitHub's own: doubled each time.
-FIRST_REST_S = 2.0
-LONGEST_REST_S = 600.0
+# After trouble without a time of GitHub's own it rests for one of these, then for twice as many each time.
+LONGEST_REST = 512
 # What was refused for good may be mended by a person: another token, a permission.
-REFUSED_S = 600.0
+REFUSED = 600
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,13 @@ class Errand:
 
 
 class Errands:
-    """Times are seconds of any one clock. refused_s: after how long a refused errand is tried again."""
+    """Times are seconds of any one clock. rest_s: the unit of rests, the shortest one."""
 
-    def __init__(self, refused_s: float = REFUSED_S) -> None:
+    def __init__(self, rest_s: float = 1.0) -> None:
         self._due: dict[Errand, float] = {}
         self._rests_until = 0.0
         self._troubles = 0
-        self._refused_s = refused_s
+        self._rest_s = rest_s
 
     def want(self, errand: Errand, at: float) -> None:
         """Not before `at`; one that is wanted already goes at the earlier time."""
@@ -62,13 +61,13 @@ class Errands:
 
     def troubled(self, errand: Errand, now: float, wait_s: float | None) -> float:
         """Nothing is asked for a while, then this again. wait_s: as GitHub asked. Returns for how long."""
-        rest = FIRST_REST_S * 2 ** min(self._troubles, 16)
+        rest = self._rest_s * min(2 ** min(self._troubles, 16), LONGEST_REST)
         self._troubles += 1
-        rest = min(rest, LONGEST_REST_S) if wait_s is None else max(wait_s, 0.0)
+        rest = rest if wait_s is None else max(wait_s, 0.0)
         self._rests_until = max(self._rests_until, now + rest)
         self.want(errand, now + rest)
         return rest
 
     def refused(self, errand: Errand, now: float) -> None:
         """This one again, after a while; the others go on."""
-        self.want(errand, now + self._refused_s)
+        self.want(errand, now + REFUSED * self._rest_s)

@@ -23,7 +23,8 @@ SPEAKER = Speaker("github", "github", "[github] webhook_secret_file")
 SHORTEST = 20
 # A comment is edited less often than a status is set: people get no mail for it, but each edit is kept.
 COMMENT_PACES = 10
-REFUSED_PACES = 600
+# However fast the farm may write, after trouble it waits.
+SHORTEST_REST_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _setup(home: Home, chosen: Settings, repository: str, *, keeper: Any, main: 
         pace_s=hub.pace_s,
         comment_s=COMMENT_PACES * hub.pace_s,
         poll_s=60 * hub.poll_minutes,
-        refused_s=REFUSED_PACES * hub.pace_s,
+        rest_s=max(hub.pace_s, SHORTEST_REST_S),
         keeper=keeper,
     )
 

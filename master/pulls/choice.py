@@ -21,8 +21,8 @@ class PullRequests:
     cells: list[str] | None = None
     same_repository: bool = True
     label: str | None = None
-    silent_minutes: int = 30
-    stage_minutes: int = 120
+    silent_minutes: float = 30.0
+    stage_minutes: float = 120.0
     log_mb: int = 20
     store: str = "pull-requests"
     max_archive_mb: int = 500
@@ -30,7 +30,9 @@ class PullRequests:
     keep_days: int = 30
 
 
-def complaint(chosen: PullRequests, *, has_github: bool, has_worker: bool, main_store: str) -> Complaint | None:
+def complaint(
+    chosen: PullRequests, *, has_github: bool, has_worker: bool, has_login: bool, main_store: str
+) -> Complaint | None:
     """What types can't say of `[pull_requests]`, or None. main_store: [store] path."""
     key = "cells" if chosen.cells is not None else "set"
     wanted = chosen.set is not None or bool(chosen.cells)
@@ -38,6 +40,9 @@ def complaint(chosen: PullRequests, *, has_github: bool, has_worker: bool, main_
         return Complaint(key, "nothing tells of pull requests", "repository = ... in [github]", "nothing")
     if wanted and not has_worker:
         return Complaint(key, "no worker builds pull requests", "pull_requests = true in one of [[workers]]", "none")
+    if wanted and not has_login:
+        what = "without a login what a stranger wrote could control the farm, from a worker on this machine"
+        return Complaint(key, what, "a user in [login]", "nobody")
     if chosen.store.rstrip("/") == main_store.rstrip("/") or not chosen.store.strip("/."):
         return Complaint("store", "this is where main's archives are", "a directory of its own", repr(chosen.store))
     if chosen.label is not None and not chosen.label.strip():

@@ -46,7 +46,7 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "github", github_choice.complaint(settings.github), "See docs/github.md."
     pulls = pulls_choice.complaint(
         settings.pull_requests, has_github=settings.github.repository is not None,
-        has_worker=bool(pull_workers(settings)), main_store=settings.store.path,
+        has_worker=bool(pull_workers(settings)), has_login=bool(users), main_store=settings.store.path,
     )  # fmt: skip
     yield "pull_requests", pulls, "See docs/github.md."
     if not is_loopback(settings.web.interface) and not users:

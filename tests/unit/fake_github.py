@@ -293,9 +293,7 @@ class Handler(BaseHTTPRequestHandler):
             case "GET", ["git", "commits", sha] if sha in server.commits:
                 return Answered(200, {"sha": sha})
             case "GET", ["git", "ref", "tags", tag] if tag in server.tags:
-                return Answered(
-                    200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}}
-                )
+                return Answered(200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}})
         return Answered(404, {"message": "Not Found"})
 
     def _create(self, body: dict[str, Any]) -> Answered:

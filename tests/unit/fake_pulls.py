@@ -32,7 +32,7 @@ class Said:
     edits: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class FakePulls(FakeGitHub):
     """pulls: by number, as the API tells them. permissions: of those who have one. statuses: in the order they came."""
 
@@ -109,12 +109,12 @@ class PullsHandler(Handler):
 
 
 def delivery(
-    event: str, payload: Any, *, secret: str = SECRET, id: str | None = None, without: tuple[str, ...] = ()
+    event: str, payload: Any, *, secret: str = SECRET, identity: str | None = None, without: tuple[str, ...] = ()
 ) -> tuple[bytes, dict[str, str]]:
     """Body and headers as GitHub sends them. without: headers that are left out."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     headers = {
-        "Content-Type": "application/json", "X-GitHub-Event": event, "X-GitHub-Delivery": id or str(uuid.uuid4()),
+        "Content-Type": "application/json", "X-GitHub-Event": event, "X-GitHub-Delivery": identity or str(uuid.uuid4()),
         "X-Hub-Signature-256": signature_of(secret, body), "User-Agent": "GitHub-Hookshot/044aadd",
         "X-GitHub-Hook-Installation-Target-Type": "repository",
     }  # fmt: skip
@@ -137,7 +137,8 @@ def ping() -> dict[str, Any]:
 def pushed(before: str, after: str, ref: str = "refs/heads/main") -> dict[str, Any]:
     return {
         "ref": ref, "before": before, "after": after, "repository": _repository(), "forced": False, "commits": [],
-        "pusher": {"name": "anna"}, "sender": {"login": "anna"}, "head_commit": {"id": after}, "uuid": str(uuid.uuid4()),
+        "pusher": {"name": "anna"}, "sender": {"login": "anna"}, "head_commit": {"id": after},
+        "uuid": str(uuid.uuid4()),
     }  # fmt: skip
 
 
