@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.farm import Farm, cell_name, commit, git, make_repository, until
 from tests.integration.strangers import PULLED, Stranger, propose, requests_of, settings_for, write_secrets
 from tests.unit.fake_github import REPOSITORY, Fault, serving
-from tests.unit.fake_pulls import FakePulls, comment_event, deliver, ping, pull_event, pushed
+from tests.unit.fake_pulls import FakePulls, comment_event, deliver, delivery, ping, pull_event, pushed
 
 ALL, CELL = "pymint", f"pymint/{cell_name()}"
 
@@ -100,6 +103,54 @@ def test_a_push_is_built_when_it_is_delivered_and_told_of(team: Team) -> None:
     assert description.startswith("built in") or description == "1 of 1 cells built"
     assert url.startswith(farm.url)
     assert len(farm.get("changes", revision=made)["changes"]) == 1
+
+
+def test_the_door_is_open_to_signed_deliveries_alone(team: Team) -> None:
+    farm = team.farm
+    body, headers = delivery("push", pushed("1" * 40, "2" * 40))
+
+    def post(content: Any = body, **changed: str | None) -> int:
+        said = {**headers, **{name.replace("_", "-"): value for name, value in changed.items()}}
+        kept = {name: value for name, value in said.items() if value is not None}
+        return httpx.post(f"{farm.url}change_hook/github", content=content, headers=kept, timeout=60).status_code
+
+    before = len(farm.get("changes")["changes"])
+    assert post(X_Hub_Signature_256=None) == 401
+    assert post(X_Hub_Signature_256=None, X_Hub_Signature="sha1=" + "a" * 40) == 401
+    assert post(X_Hub_Signature_256=delivery("push", {}, secret="another")[1]["X-Hub-Signature-256"]) == 401
+    assert post(body + b" ") == 401
+    assert post(Content_Type="application/x-www-form-urlencoded") == 415
+    assert post(Host=f"evil.example:{farm.port}") == 403
+    assert post(Origin="https://evil.example") == 403
+    assert team.hook("push", {"repository": {"full_name": "mallory/pythons"}}) == 403
+    assert farm.http.get("change_hook/github").status_code == 405
+    for dialect in ("base", "poller", ""):
+        assert farm.http.post(f"change_hook/{dialect}", content=body, headers=headers).status_code == 404
+    assert post() == 202
+    assert post() == 409, "the same delivery"
+    assert post(X_GitHub_Delivery="12345678-another") == 409, "the id is not signed, so that it is new says nothing"
+    assert len(farm.get("changes")["changes"]) == before
+
+
+def test_what_is_too_large_is_not_even_kept(team: Team) -> None:
+    """By what it announces, and where it announces nothing by what has come."""
+    _, headers = delivery("push", {})
+    with socket.create_connection(("127.0.0.1", team.farm.port), 30) as connection:
+        connection.sendall(b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000000\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        for sent in range(1000):  # noqa: B007
+            yield b"x" * 100_000
+
+    with contextlib.suppress(httpx.TransportError):  # it hangs up while more is sent
+        answer = httpx.post(f"{team.farm.url}change_hook/github", content=endless(), headers=headers, timeout=60)
+        assert answer.status_code == 413
+    assert sent < 999, "it did not listen to the end"
+    assert team.farm.masters()
 
 
 def test_a_fork_waits_for_the_word_of_somebody_who_may_push_about_this_very_commit(team: Team) -> None:
