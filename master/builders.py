@@ -65,15 +65,13 @@ def suite_options(settings: Settings) -> list[str]:
     return options + ([f"--jobs={settings.build.jobs}"] if settings.build.jobs else [])
 
 
-def cell_factory(settings: Settings, places: Places) -> BuildFactory:
-    """The stages of docs/architecture.md, in that order and with those names."""
-    build = settings.build
-    limits = Limits(60 * build.silent_minutes, 60 * build.stage_minutes, settings.watch.floor_gb)
+def worker_stages(settings: Settings, checkout: Checkout, limits: Limits) -> list[Any]:
+    """What runs on a worker, from its look at itself on: the same for branches and for pull requests."""
     sources = source_options(settings)
     jobs = [f"--jobs={settings.build.jobs}"] if settings.build.jobs else []
-    steps: list[Any] = [
+    return [
         Fit(settings.watch.clock_s),
-        Checkout(repourl=places.repository),
+        checkout,
         stages.Plan([*sources, *fips_options(settings)], limits, require_validated=settings.fips.require_validated),
         stages.Sources(sources, limits),
         stages.Dependencies(jobs, limits),
@@ -88,6 +86,15 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
         stages.Derive(jobs, limits),
         stages.ValidateFlavours([], limits),
         stages.ProveFlavours([], limits),
+    ]
+
+
+def cell_factory(settings: Settings, places: Places) -> BuildFactory:
+    """The stages of docs/architecture.md, in that order and with those names."""
+    build = settings.build
+    limits = Limits(60 * build.silent_minutes, 60 * build.stage_minutes, floor_gb=settings.watch.floor_gb)
+    steps = [
+        *worker_stages(settings, Checkout(repourl=places.repository), limits),
         Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
         Record(places.incoming, places.keeper, places.page_url),
         Attest(places.attester, places.page_url),

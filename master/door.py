@@ -10,7 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildbot.util.service import BuildbotService
+from buildbot.www.service import BuildbotSite
 from twisted.web import resource
+
+from master.bodies import BoundedRequest
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -50,16 +53,21 @@ class _Refusal(resource.Resource):
 
 
 class Door(BuildbotService):
-    """Puts `children` below the web server's root, and the check before it. Kept over reconfigurations."""
+    """Puts `children` below the web server's root, and before it two checks: where from, and how much.
+
+    Kept over reconfigurations.
+    """
 
     name = "door"
 
     def reconfigService(self, origins: list[str], children: dict[str, Any], reading: Any = None) -> Any:
         root = self.master.www.apps.get("base").resource
-        for path, child in children.items():
+        # On the class: the site itself is made after this, and puts Buildbot's own hooks below the root.
+        BuildbotSite.requestFactory = BoundedRequest
+        for child in children.values():
             if isinstance(child, Attached):
                 child.attach(self.master)
-            root.putChild(path.encode(), child)
+        own = {path.encode(): child for path, child in children.items()}
         plain = type(root).getChildWithDefault
         reader = reading(self.master) if reading is not None else None
 
@@ -70,7 +78,7 @@ class Door(BuildbotService):
             refusal = reader.refusal(path, request) if reader is not None else None
             if refusal is not None:
                 return refusal
-            return plain(root, path, request)
+            return own[path] if path in own else plain(root, path, request)
 
         root.getChildWithDefault = checked
         return super().reconfigService()

@@ -25,6 +25,7 @@ from master.pages.listed import PAGES
 from master.pages.page import Source
 from master.pages.serving import Pages, in_the_menu
 from master.published import Published, build_types, public_half
+from master.pulls.assembly import parts_of
 from master.reconfig.running import running_of
 from master.record import Keeper
 from master.release.form import gate_of
@@ -79,12 +80,13 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
     attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
     places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
-    by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
+    by_cell = [builders.cell_builder(cell, settings.main_workers(chosen), chosen, places) for cell in worked]
+    pulls = parts_of(home, chosen, matrix, mirror.url, [cell.builder_name for cell in worked])
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
     gate = gate_of(home, chosen, matrix)
     reading = Reading if chosen.access.read == "login" else None
-    children = pages_of(home, chosen, matrix, store, gate.readiness)
+    pages = {**pages_of(home, chosen, matrix, store, gate.readiness), **pulls.pages}
     found: dict[str, Any] = {
         "title": "pymint",
         "titleURL": url,
@@ -96,18 +98,26 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "builders": [
             *by_cell,
             *farm,
+            *pulls.builders,
             *building.builders_of(chosen, home, mirror.url),
             housekeeping.builder_of(home, builders.FARM_WORKER),
         ],
-        "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
-        "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
+        "projects": [
+            *builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
+            *pulls.projects,
+        ],
+        "change_source": [
+            poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller"),
+            *pulls.change_sources,
+        ],
         "schedulers": [
             *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *pulls.schedulers,
             *building.schedulers_of(chosen, mirror, branch),
             *housekeeping.schedulers_of(chosen),
         ],
         "services": [
-            Door(origins=origins_of(url, chosen.web.port), children=children, reading=reading),
+            Door(origins=origins_of(url, chosen.web.port), children=pages, reading=reading),
             Connections(name=Connections.name),
             hands.ward_of(home, chosen),
             watch_of(home, chosen, gate.readiness),

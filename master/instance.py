@@ -61,6 +61,8 @@ def prepare(home: Home, settings: Settings) -> None:
     for directory in (home.master, home.worker, home.worker_state, home.incoming):
         directory.mkdir(parents=True, exist_ok=True)
     home.secrets.mkdir(mode=0o700, exist_ok=True)
+    # The database has the secret of the page's sessions, and a worker of another user may be on this machine.
+    home.master.chmod(0o700)
     for worker in workers_of(settings):
         worker_password(home, worker)
     if uses_tls(settings):

@@ -222,8 +222,11 @@ def check_judged(archive: ArchiveReport, reports: Mapping[str, str]) -> None:
             )  # fmt: skip
 
 
-def promote(store: Store, submission: Submission, now: float | None = None) -> Recorded:
-    """Checks a submission and puts it into the store and the index. Raises Failure; nothing is stored then."""
+def promote(store: Store, submission: Submission, now: float | None = None, page: str = "archives") -> Recorded:
+    """Checks a submission and puts it into the store and the index. Raises Failure; nothing is stored then.
+
+    page: below which address the store is shown.
+    """
     claims = read_claims(submission.directory)
     path = submission.directory / ARCHIVE
     compare(claims, submission, Bytes(digest_of(path), tar_digest(path)))
@@ -268,7 +271,7 @@ def promote(store: Store, submission: Submission, now: float | None = None) -> R
             derived=derived,
         )
     )
-    base = f"archives/{submission.builder}/{submission.number}/"
+    base = f"{page}/{submission.builder}/{submission.number}/"
     links = {
         archive.name: base + archive.name,
         **{one.archive.name: base + one.archive.name for one in derived},

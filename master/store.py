@@ -331,6 +331,11 @@ class Store:
         attested = [self._path_of_record(record, "attested") for record in old]
         return [*(self._path_of_record(record) for record in old), *(path for path in attested if path.exists())]
 
+    def forget(self, record: ArchiveRecord) -> None:
+        """Takes a record out of the index; what it alone referred to goes with the next `prune`. Not of main's store,
+        whose records stay: a pull request's are kept for a while only."""
+        self._path_of_record(record).unlink(missing_ok=True)
+
     def free_space(self) -> int:
         """Bytes left on the store's file system."""
         self.root.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,16 @@ from workers.errors import Failure
 
 COMMIT = re.compile(r"\A[0-9a-f]{40}\Z")
 BRANCH = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}\Z")
+PULL = re.compile(r"\Arefs/pull/([1-9][0-9]{0,8})/head\Z")
 
 
-def check_request(repository: str, wanted_repository: str, branch: str | None, revision: str | None) -> None:
-    """The forms' checks again: a rebuild or a trigger does not go through a form. Raises Failure."""
+def check_request(
+    repository: str, wanted_repository: str, branch: str | None, revision: str | None, *, pull: bool = False
+) -> None:
+    """The forms' checks again: a rebuild or a trigger does not go through a form. Raises Failure.
+
+    pull: whether it has to be a pull request's; else it must not be one, whatever asked for it.
+    """
     if repository != wanted_repository:
         raise Failure(
             "checkout", "this request is for another repository", wanted=wanted_repository, found=repository or "none",
@@ -31,6 +37,12 @@ def check_request(repository: str, wanted_repository: str, branch: str | None, r
             "checkout", "this request does not name a branch", wanted="a branch's name", found=repr(branch),
             todo="Force the build again from the form.",
         )  # fmt: skip
+    if pull != bool(PULL.match(branch)) or (branch.startswith("refs/") and not pull):
+        raise Failure(
+            "checkout", "this request is for another kind of builder",
+            wanted="refs/pull/NUMBER/head" if pull else "a branch of the repository", found=repr(branch),
+            todo="Pull requests are built by their own builders on their own workers, branches by the others.",
+        )  # fmt: skip
 
 
 class Checkout(Git):
@@ -44,14 +56,15 @@ class Checkout(Git):
     haltOnFailure = True
     flunkOnFailure = True
 
-    def __init__(self, repourl: str, **kwargs: Any) -> None:
+    def __init__(self, repourl: str, *, pull: bool = False, **kwargs: Any) -> None:
         super().__init__(repourl=repourl, mode="full", method="fresh", logEnviron=False, progress=False, **kwargs)
+        self.pull = pull
         self.problem: str | None = None
 
     async def run(self) -> int:
         stamp = self.build.getSourceStamp(self.codebase)
         try:
-            check_request(stamp.repository, self.repourl, stamp.branch, stamp.revision)
+            check_request(stamp.repository, self.repourl, stamp.branch, stamp.revision, pull=self.pull)
         except Failure as failure:
             return await self._refuse(str(failure))
         result = await super().run()

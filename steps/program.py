@@ -18,7 +18,7 @@ from steps.results import CANCELLED, FAILURE, SUCCESS
 from steps.transfer import read_file
 from steps.ward import give_back_if_the_machines
 from workers.errors import Failure
-from workers.progress import EVENT_PREFIX, seconds
+from workers.progress import EVENT_PREFIX, seconds, size
 from workers.reports.base import decode
 
 R = TypeVar("R")
@@ -34,10 +34,16 @@ SHOWN: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Limits:
-    """After how many seconds a program is ended: without output, and in all. floor_gb: below so little free space."""
+    """After how many seconds a program is ended: without output, and in all.
+
+    log_bytes: after how much output, None where the log's own limit is enough; of the logs of a stage's nodes together
+    no more is kept. report_bytes: the largest report that is read. floor_gb: below so little free space it is ended.
+    """
 
     silent_s: int = 90 * 60
     stage_s: int = 6 * 3600
+    log_bytes: int | None = None
+    report_bytes: int = REPORT_LIMIT
     floor_gb: float = 2.0
 
 
@@ -45,8 +51,26 @@ class ProgramCommand(RemoteShellCommand):
     """A shell command whose event lines go to `on_event` instead of the log."""
 
     on_event: Any = None
+    log_bytes: int | None = None
+    written = 0
+
+    @property
+    def flooded(self) -> bool:
+        """Whether it has written more than it may, and was asked to end."""
+        return self.log_bytes is not None and self.written > self.log_bytes
+
+    def _counted(self, text: str) -> bool:
+        """Whether a piece of output is still to be kept. The first one too many ends the program."""
+        before = self.flooded
+        self.written += len(text)
+        if self.flooded and not before:
+            ended = defer.maybeDeferred(self.interrupt, "it has written too much")
+            ended.addErrback(lambda _: None)  # it has ended by itself meanwhile
+        return not self.flooded
 
     def _without_events(self, text: str) -> str:
+        if not self._counted(text):
+            return ""
         kept = []
         for line in text.splitlines(keepends=True):
             if line.startswith(EVENT_PREFIX):
@@ -62,6 +86,12 @@ class ProgramCommand(RemoteShellCommand):
     def add_stdout_lines(self, data: str, is_flushed: bool) -> Any:
         kept = self._without_events(data)
         return super().add_stdout_lines(kept, is_flushed) if kept else defer.succeed(None)
+
+    def addStderr(self, data: str) -> Any:
+        return super().addStderr(data) if self._counted(data) else defer.succeed(None)
+
+    def add_stderr_lines(self, data: str, is_flushed: bool) -> Any:
+        return super().add_stderr_lines(data, is_flushed) if self._counted(data) else defer.succeed(None)
 
 
 def progress_of(event: str) -> tuple[str, int] | None:
@@ -152,7 +182,7 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
         super().__init__(**kwargs)
         self.options = list(options)
-        self.floor_gb = limits.floor_gb
+        self.limits = limits
 
     def arguments(self) -> list[str]:
         """What this stage adds to the program's options."""
@@ -180,10 +210,11 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         except Failure as failure:
             return await self.refuse(str(failure))
         await self.runCommand(command)
-        if command.interrupted or self.stopped:
+        if (command.interrupted and not command.flooded) or self.stopped:
             return CANCELLED
-        done = not command.didFail()
-        data = await read_file(self, f"{self.run_directory}/reports/{self.report_name}.json", REPORT_LIMIT)
+        done = not command.didFail() and not command.flooded
+        report_path = f"{self.run_directory}/reports/{self.report_name}.json"
+        data = await read_file(self, report_path, self.limits.report_bytes)
         problem = None if done else self._problem(command)
         try:
             report: Any = await self._take(data)
@@ -220,15 +251,24 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         argv = [python.strip(), "-m", "workers", self.program, *places, *self.arguments(), *self.options]
         log = await self.addLog("stdio")
         command = ProgramCommand(
-            self.workdir, argv, env={**ENVIRONMENT, "PYMINT_FLOOR_GB": str(self.floor_gb)},
+            self.workdir, argv, env={**ENVIRONMENT, "PYMINT_FLOOR_GB": str(self.limits.floor_gb)},
             timeout=self.timeout, maxTime=self.maxTime, sigtermTime=self.sigtermTime, logEnviron=False, usePTY=False,
             interruptSignal=self.interruptSignal, collectStderr=True, decodeRC={0: SUCCESS},
         )  # fmt: skip
         command.on_event = self._event
+        command.log_bytes = self.limits.log_bytes
         command.useLog(log, True)
         return command
 
     def _problem(self, command: ProgramCommand) -> str:
+        if command.flooded:
+            return str(
+                Failure(
+                    self.name, "ended because it wrote too much", wanted=f"at most {size(command.log_bytes or 0)}",
+                    found=f"{size(command.written)} and more",
+                    todo="If it has that much to say, raise [pull_requests] log_mb in settings.toml.",
+                )
+            )  # fmt: skip
         if self.timed_out:
             silent = command.remote_failure_reason == "timeout_without_output"
             limit = self.timeout if silent else self.maxTime
@@ -258,10 +298,15 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         if failed and hasattr(report, "nodes"):
             listed = await self.runGlob(f"{self.build.workdir}/{self.run_directory}/logs/*.log", abandonOnFailure=False)
             wanted |= {path.rpartition("/")[2] for path in listed or []} - SHOWN.get(self.build, set())
+        left = self.limits.log_bytes
         for name in sorted(wanted):
             if not NODE_LOG.match(name):
                 continue
-            data = await read_file(self, f"{self.run_directory}/logs/{name}", NODE_LOG_LIMIT, cut=True)
+            allowed = NODE_LOG_LIMIT if left is None else min(left, NODE_LOG_LIMIT)
+            if not allowed:
+                break
+            data = await read_file(self, f"{self.run_directory}/logs/{name}", allowed, cut=True)
             if data is not None:
+                left = None if left is None else left - len(data)
                 await self.addCompleteLog(name.removesuffix(".log"), data.decode("utf-8", "replace"))
         SHOWN.setdefault(self.build, set()).update(wanted)

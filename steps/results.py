@@ -6,6 +6,7 @@ from buildbot.process import results
 
 SUCCESS: int = results.SUCCESS
 FAILURE: int = results.FAILURE
+WARNINGS: int = results.WARNINGS
 SKIPPED: int = results.SKIPPED
 CANCELLED: int = results.CANCELLED
 RETRY: int = results.RETRY

@@ -47,7 +47,7 @@ def is_important(change: Any) -> bool:
 
 def builders_of(settings: Settings, home: Home, repository: str) -> list[Any]:
     build, chosen = settings.build, settings.images
-    limits = Limits(60 * build.silent_minutes, 60 * build.stage_minutes, settings.watch.floor_gb)
+    limits = Limits(60 * build.silent_minutes, 60 * build.stage_minutes, floor_gb=settings.watch.floor_gb)
     options = [f"--engine={chosen.engine}", f"--keep={chosen.keep}"]
     options += [f"--registry={chosen.registry}"] if chosen.registry else []
     keep = partial(kept.keep, home.images_file)

@@ -9,12 +9,14 @@ from pathlib import Path
 from master.access import choice as access_choice
 from master.complaint import Complaint
 from master.fleet import choice as fleet_choice
+from master.github import choice as github_choice
 from master.home import Home
 from master.images import choice as images_choice
 from master.notices import choice as notices_choice
+from master.pulls import choice as pulls_choice
 from master.release import choice as release_choice
 from master.retention import choice as retention_choice
-from master.settings.derived import is_loopback, workers_of
+from master.settings.derived import is_loopback, pull_workers, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
@@ -59,15 +61,22 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     yield "release", release_choice.complaint(settings.release), "See docs/settings.md."
     users = settings.login.users
+    signs_in = access_choice.signs_in(settings.access, users)
     yield "login.users", access_choice.login_complaint(users), "See docs/access.md."
     yield "access", access_choice.complaint(settings.access, users), "See docs/access.md."
+    yield "github", github_choice.complaint(settings.github), "See docs/github.md."
+    pulls = pulls_choice.complaint(
+        settings.pull_requests, has_github=settings.github.repository is not None,
+        has_worker=bool(pull_workers(settings)), has_login=signs_in, main_store=settings.store.path,
+    )  # fmt: skip
+    yield "pull_requests", pulls, "See docs/github.md."
     ports = [settings.web.port, settings.protocol.port]
     yield "metrics", watch_choice.metrics_complaint(settings.metrics, ports), "See docs/watching.md."
     yield "notices", notices_choice.complaint(settings.notices), "See docs/watching.md."
     yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
-    if not is_loopback(settings.web.interface) and not access_choice.signs_in(settings.access, users):
+    if not is_loopback(settings.web.interface) and not signs_in:
         what = "the page would let anyone in the network start builds"
         todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
         yield (
@@ -91,11 +100,14 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
     cells, targets = list(matrix.by_builder_name), list(matrix.targets)
     _known(settings.push.cells or [], "cell", cells, (path, text, "push", "cells"))
     _known(settings.release.cells or [], "cell", cells, (path, text, "release", "cells"))
+    _known(settings.pull_requests.cells or [], "cell", cells, (path, text, "pull_requests", "cells"))
     for number, worker in enumerate(settings.workers or []):
         _known(worker.targets, "target", targets, (path, text, f"workers[{number}]", "targets"))
         _known(worker.cross, "target", targets, (path, text, f"workers[{number}]", "cross"))
     _known([settings.push.set], "set", list(matrix.sets), (path, text, "push", "set"))
     _known([settings.release.set], "set", list(matrix.sets), (path, text, "release", "set"))
+    if settings.pull_requests.set is not None:
+        _known([settings.pull_requests.set], "set", list(matrix.sets), (path, text, "pull_requests", "set"))
     for section, complaint, todo in _complaints(settings, matrix):
         if complaint is not None:
             said = {"wanted": complaint.wanted, "found": complaint.found, "todo": todo}

@@ -60,6 +60,14 @@ def disk_wanted_gb(settings: Settings, worker: WorkerSettings) -> float:
     """Of a machine that is somebody's desk as well, the local one, no more is wanted than one build takes."""
     wanted = min(settings.watch.disk_gb, LOCAL_DISK_GB) if worker.name == LOCAL_WORKER else settings.watch.disk_gb
     return wanted if worker.disk_gb is None else worker.disk_gb
+def main_workers(settings: Settings) -> list[WorkerSettings]:
+    """Those that build what is on branches. None of them ever runs anything of a pull request."""
+    return [worker for worker in workers_of(settings) if not worker.pull_requests]
+
+
+def pull_workers(settings: Settings) -> list[WorkerSettings]:
+    """Those that build pull requests, and nothing else."""
+    return [worker for worker in workers_of(settings) if worker.pull_requests]
 
 
 def builds(worker: WorkerSettings, cell: Cell) -> bool:
@@ -69,7 +77,7 @@ def builds(worker: WorkerSettings, cell: Cell) -> bool:
 
 def worked_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     """The cells that have a builder: those whose target has a worker."""
-    workers = workers_of(settings)
+    workers = main_workers(settings)
     return [cell for cell in matrix.all_cells() if any(builds(worker, cell) for worker in workers)]
 
 
@@ -84,8 +92,20 @@ def push_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     if settings.push.cells is not None:
         worked = set(worked_cells(settings, matrix))
         return [cell for name in settings.push.cells if (cell := matrix.by_builder_name[name]) in worked]
-    native = {triple for worker in workers_of(settings) for triple in worker.targets}
+    native = {triple for worker in main_workers(settings) for triple in worker.targets}
     return [cell for cell in matrix.cells_of(settings.push.set) if cell.target.triple in native]
+
+
+def pull_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
+    """What a pull request builds: the named cells, or those of the set, that have a worker for pull requests."""
+    chosen, workers = settings.pull_requests, pull_workers(settings)
+    if settings.github.repository is None:
+        return []
+    if chosen.cells is not None:
+        named = [matrix.by_builder_name[name] for name in chosen.cells]
+    else:
+        named = matrix.cells_of(chosen.set) if chosen.set is not None else []
+    return [cell for cell in named if any(builds(worker, cell) for worker in workers)]
 
 
 def repository_url(settings: Settings, home: Home) -> str:
@@ -104,6 +124,11 @@ def page_url(settings: Settings) -> str:
 
 def store_path(settings: Settings, home: Home) -> Path:
     return home.root / settings.store.path
+
+
+def pull_store_path(settings: Settings, home: Home) -> Path:
+    """Where archives of pull requests go. Nothing of main, the gate or a release looks there."""
+    return home.root / settings.pull_requests.store
 
 
 def release_cells(settings: Settings, matrix: Matrix) -> list[Cell]:

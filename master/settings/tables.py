@@ -12,6 +12,8 @@ from master.access.choice import Access
 from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
 from master.images.choice import Images
 from master.notices.choice import Notices
+from master.github.choice import GitHub
+from master.pulls.choice import PullRequests
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
@@ -51,7 +53,7 @@ class WorkerSettings:
     targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated. That
     takes several times as long, so a push builds none of their cells but those that `[push] cells` names.
     disk_gb: free space that it has to have, `[watch]`'s unless given. docker, kubernetes: it is a fresh container, or a
-    pod, for each build.
+    pod, for each build. pull_requests: builds those, and nothing else.
     """
 
     name: str
@@ -62,6 +64,7 @@ class WorkerSettings:
     disk_gb: float | None = None
     docker: Docker | None = None
     kubernetes: Kubernetes | None = None
+    pull_requests: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,3 +144,5 @@ class Settings:
     backup: Backup = field(default_factory=Backup)
     watch: Watch = field(default_factory=Watch)
     images: Images = field(default_factory=Images)
+    github: GitHub = field(default_factory=GitHub)
+    pull_requests: PullRequests = field(default_factory=PullRequests)

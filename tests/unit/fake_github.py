@@ -16,9 +16,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+S = TypeVar("S", bound=ThreadingHTTPServer)
 TOKEN = "ghs_FAKEtoken.with-dots_and.dashes.1234567890abcdefghijklmnopqrstuvwxyz"
 REPOSITORY = "example/pythons"
 
@@ -77,8 +78,8 @@ class FakeGitHub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.lock = threading.RLock()
         self.token = TOKEN
         self.releases: dict[int, Release] = {}
@@ -114,7 +115,12 @@ class FakeGitHub(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def running() -> Iterator[FakeGitHub]:
-    server = FakeGitHub()
+    with serving(FakeGitHub()) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving(server: S) -> Iterator[S]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -124,18 +130,18 @@ def running() -> Iterator[FakeGitHub]:
         server.server_close()
 
 
-class _Answered(Exception):
+class Answered(Exception):
     def __init__(self, status: int, body: Any = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(status)
         self.status, self.body, self.headers = status, body, headers or {}
 
 
-def _invalid(code: str, name: str = "", message: str = "") -> _Answered:
+def _invalid(code: str, name: str = "", message: str = "") -> Answered:
     error = {"resource": "ReleaseAsset", "code": code, "field": name, "message": message}
-    return _Answered(422, {"message": "Validation Failed", "errors": [error]})
+    return Answered(422, {"message": "Validation Failed", "errors": [error]})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FakeGitHub
 
@@ -160,13 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
             if path.startswith("/storage/"):
                 raise self._storage(path)
             if self.headers.get("Authorization") != f"Bearer {self.server.token}":
-                raise _Answered(401, {"message": "Bad credentials"})
+                raise Answered(401, {"message": "Bad credentials"})
             if self.command == "POST" and re.search(r"/releases/\d+/assets\Z", path):
                 raise self._upload(path)
             body = json.loads(self._body() or b"{}")
             with self.server.lock:
                 raise self._api(path.removeprefix(f"/repos/{REPOSITORY}/"), body)
-        except _Answered as answer:
+        except Answered as answer:
             if fault is not None:
                 return self._fail(fault)
             self._say(answer.status, answer.body, answer.headers)
@@ -215,9 +221,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._body(limit)
         return asset
 
-    def _upload(self, path: str) -> _Answered:
+    def _upload(self, path: str) -> Answered:
         if "Content-Length" not in self.headers:
-            return _Answered(411, {"message": "Length Required"})
+            return Answered(411, {"message": "Length Required"})
         asset = self._begin_upload(path, None)
         wanted = int(self.headers["Content-Length"])
         content = self.rfile.read(wanted)
@@ -226,13 +232,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionError("cut off")
         with self.server.lock:
             asset.content, asset.state = content, "uploaded"
-            return _Answered(201, self._asset(asset))
+            return Answered(201, self._asset(asset))
 
-    def _storage(self, path: str) -> _Answered:
+    def _storage(self, path: str) -> Answered:
         if "Authorization" in self.headers:
-            return _Answered(400, {"message": "a token for GitHub was sent to its storage"})
+            return Answered(400, {"message": "a token for GitHub was sent to its storage"})
         number = int(path.rpartition("/")[2])
-        return _Answered(
+        return Answered(
             200, next(r.assets[number].content for r in self.server.releases.values() if number in r.assets)
         )
 
@@ -250,13 +256,13 @@ class _Handler(BaseHTTPRequestHandler):
             "upload_url": f"{self.server.url}/upload/repos/{REPOSITORY}/releases/{release.id}/assets{{?name,label}}",
         }  # fmt: skip
 
-    def _page(self, items: list[dict[str, Any]]) -> _Answered:
+    def _page(self, items: list[dict[str, Any]]) -> Answered:
         query = self._query()
         size = min(int(query.get("per_page", 30)), 100)
         page = int(query.get("page", 1))
-        return _Answered(200, items[(page - 1) * size : page * size])
+        return Answered(200, items[(page - 1) * size : page * size])
 
-    def _api(self, path: str, body: dict[str, Any]) -> _Answered:
+    def _api(self, path: str, body: dict[str, Any]) -> Answered:
         """Answers what is asked of the repository, or 404."""
         server = self.server
         match self.command, path.split("/"):
@@ -265,43 +271,41 @@ class _Handler(BaseHTTPRequestHandler):
             case "POST", ["releases"]:
                 return self._create(body)
             case "GET", ["releases", "latest"] if server.latest is not None:
-                return _Answered(200, self._release(server.releases[server.latest]))
+                return Answered(200, self._release(server.releases[server.latest]))
             case "GET", ["releases", "tags", tag]:
                 for one in server.releases.values():
                     if one.tag == tag and not one.draft:
-                        return _Answered(200, self._release(one))
+                        return Answered(200, self._release(one))
             case "PATCH", ["releases", number] if int(number) in server.releases:
                 return self._change(server.releases[int(number)], body)
             case "DELETE", ["releases", number] if int(number) in server.releases:
                 del server.releases[int(number)]
-                return _Answered(204)
+                return Answered(204)
             case "GET", ["releases", number, "assets"] if int(number) in server.releases:
                 return self._page([self._asset(one) for one in server.releases[int(number)].assets.values()])
             case "GET", ["releases", "assets", number]:
                 port = server.server_address[1]
-                return _Answered(302, headers={"Location": f"http://localhost:{port}/storage/{number}"})
+                return Answered(302, headers={"Location": f"http://localhost:{port}/storage/{number}"})
             case "DELETE", ["releases", "assets", number]:
                 for one in server.releases.values():
                     if one.assets.pop(int(number), None) is not None:
-                        return _Answered(204)
+                        return Answered(204)
             case "GET", ["git", "commits", sha] if sha in server.commits:
-                return _Answered(200, {"sha": sha})
+                return Answered(200, {"sha": sha})
             case "GET", ["git", "ref", "tags", tag] if tag in server.tags:
-                return _Answered(
-                    200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}}
-                )
-        return _Answered(404, {"message": "Not Found"})
+                return Answered(200, {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": server.tags[tag]}})
+        return Answered(404, {"message": "Not Found"})
 
-    def _create(self, body: dict[str, Any]) -> _Answered:
+    def _create(self, body: dict[str, Any]) -> Answered:
         server = self.server
         if not body["draft"] and any(one.tag == body["tag_name"] and not one.draft for one in server.releases.values()):
             return _invalid("already_exists", "tag_name")
         target = body.get("target_commitish", "main")
         release = Release(server.next_id(), body["tag_name"], body["body"], body["draft"], target)
         server.releases[release.id] = release
-        return _Answered(201, self._release(release))
+        return Answered(201, self._release(release))
 
-    def _change(self, release: Release, body: dict[str, Any]) -> _Answered:
+    def _change(self, release: Release, body: dict[str, Any]) -> Answered:
         server = self.server
         if release.draft and body.get("draft") is False:
             if any(one.tag == release.tag and not one.draft for one in server.releases.values()):
@@ -310,4 +314,4 @@ class _Handler(BaseHTTPRequestHandler):
             server.tags.setdefault(release.tag, release.target)
         if body.get("make_latest") == "true":
             server.latest = release.id
-        return _Answered(200, self._release(release))
+        return Answered(200, self._release(release))

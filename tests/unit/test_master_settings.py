@@ -178,3 +178,54 @@ def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
         kind = settings.WorkerSettings if many else type(getattr(settings.Settings(), section.name))
         table = raw[section.name][0] if many else raw[section.name]
         assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
+
+
+LOGIN = '[login.users]\nanna = "scrypt:x:y"\n'
+HUB = '[github]\nrepository = "example/pythons"\ntoken_file = "token"\n'
+STRANGERS = (
+    f'[[workers]]\nname = "local"\ntargets = ["{X86}"]\n'
+    f'[[workers]]\nname = "strangers"\ntargets = ["{X86}"]\npull_requests = true\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("toml", "place", "text"),
+    [
+        ('[github]\nrepository = "pythons"\ntoken_file = "x"\n', ":2: [github] repository", "OWNER/NAME"),
+        ('[github]\nrepository = "a/b"\n', ":1: [github] token_file", "can't be read without it"),
+        ('[github]\ntoken_file = "x"\n', ":1: [github] repository", "of no use without it"),
+        (HUB + 'api = "github"\n', ":4: [github] api", "no address"),
+        (HUB + "pace_s = -1\n", ":4: [github] pace_s", "0 to 60"),
+        (HUB + "poll_minutes = 0\n", ":4: [github] poll_minutes", "interval"),
+        ('[pull_requests]\nset = "release"\n' + STRANGERS, ":2: [pull_requests] set", "nothing tells of pull requests"),
+        (HUB + '[pull_requests]\nset = "release"\n', ":5: [pull_requests] set", "no worker builds pull requests"),
+        (HUB + STRANGERS + '[pull_requests]\nset = "release"\n', ":12: [pull_requests] set", "without a login"),
+        (HUB + '[pull_requests]\nstore = "store/"\n', ":5: [pull_requests] store", "where main's archives are"),
+        (HUB + '[pull_requests]\nstore = "."\n', ":5: [pull_requests] store", "where main's archives are"),
+        (HUB + '[pull_requests]\nlabel = " "\n', ":5: [pull_requests] label", "no label"),
+        (HUB + "[pull_requests]\nstage_minutes = 0\n", ":5: [pull_requests] stage_minutes", "more than 0"),
+        (HUB + "[pull_requests]\nmax_store_gb = -1.0\n", ":5: [pull_requests] max_store_gb", "more than 0"),
+    ],
+)
+def test_what_can_not_be_done_with_github_is_said(toml: str, place: str, text: str) -> None:
+    said = refusal(toml)
+    assert place in said
+    assert text in said
+    assert "docs/github.md" in said
+
+
+def test_unknown_names_of_pull_requests_are_answered_with_the_known_ones() -> None:
+    assert "there is no cell 'x'" in refusal(HUB + STRANGERS + '[pull_requests]\ncells = ["x"]\n')
+    assert "there is no set 'x'" in refusal(HUB + STRANGERS + '[pull_requests]\nset = "x"\n')
+
+
+def test_a_worker_is_for_pull_requests_or_for_branches() -> None:
+    name = f"cpython-3.13-{X86}-noopt"
+    found = read(HUB + LOGIN + f'[pull_requests]\ncells = ["{name}", "{name.replace(X86, ARM)}"]\n' + STRANGERS)
+    assert [one.name for one in settings.main_workers(found)] == ["local"]
+    assert [one.name for one in settings.pull_workers(found)] == ["strangers"]
+    assert [cell.builder_name for cell in settings.pull_cells(found, MATRIX)] == [name]
+    only = read(f'[[workers]]\nname = "local"\ntargets = ["{X86}"]\npull_requests = true\n')
+    assert settings.worked_cells(only, MATRIX) == []
+    assert settings.push_cells(only, MATRIX) == []
+    assert settings.pull_cells(read(""), MATRIX) == []

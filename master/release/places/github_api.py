@@ -5,7 +5,6 @@ Nothing is tried twice in here: after an error only a look at what GitHub holds 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,14 @@ from urllib.parse import quote
 
 import httpx
 
+from master.github.answers import headers_of, is_limited, json_of, message_of, wait_of
+from master.github.credentials import Speaker, secret_of
 from master.release.places.base import Trouble
 from workers.errors import Failure
 
-VERSION = "2022-11-28"
 PAGE = 100
 # The server's own limit of a silent connection; an upload that goes on may take as long as it likes.
 TIMEOUT = httpx.Timeout(60, connect=20)
-# A limit of requests an hour is told by the time when it ends.
-LONGEST_WAIT_S = 3700.0
-_BRIEF_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,30 +29,6 @@ class Answer:
 
     status: int
     json: Any
-
-
-def token_of(path: Path) -> str:
-    """The token in a file. Raises Failure, which repeats nothing of it."""
-    try:
-        if path.stat().st_mode & 0o007:
-            raise Failure(
-                "publish", f"github: everybody on this machine may read {path}", wanted="mode 0600 or 0640",
-                found=oct(path.stat().st_mode & 0o777), todo=f"chmod 600 {path}, and consider another token.",
-            )  # fmt: skip
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failure(
-            "publish", f"github: the token in {path} can't be read", found=getattr(error, "strerror", None),
-            todo="See [release] github_token_file.",
-        ) from None  # fmt: skip
-    # Tokens come in several lengths and shapes, so only what no header can hold is refused.
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise Failure(
-            "publish", f"github: {path} holds no token", wanted="the token on a line of its own",
-            found="something else",
-            todo="Write it anew; what it holds is not repeated here.",
-        )  # fmt: skip
-    return token
 
 
 class Api:
@@ -74,12 +47,9 @@ class Api:
     @property
     def client(self) -> httpx.Client:
         if self._client is None:
-            headers = {
-                "Authorization": f"Bearer {token_of(self.token_file)}", "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": VERSION, "User-Agent": "pymint",
-            }  # fmt: skip
+            token = secret_of(self.token_file, "token", Speaker("publish", "github", "[release] github_token_file"))
             limits = httpx.Limits(max_connections=self._uploads + 2)
-            self._client = httpx.Client(headers=headers, timeout=self._timeout, limits=limits)
+            self._client = httpx.Client(headers=headers_of(token), timeout=self._timeout, limits=limits)
         return self._client
 
     def get(self, path: str, *, missing: bool = False, **query: str | int) -> Any:
@@ -147,12 +117,12 @@ class Api:
             raise Trouble(f"github: the connection broke ({type(error).__name__})") from error
         if not answer.is_success and answer.status_code not in passing:
             self._refused(method, path, answer)
-        return Answer(answer.status_code, _json(answer))
+        return Answer(answer.status_code, json_of(answer))
 
     def _refused(self, method: str, path: str, answer: httpx.Response) -> NoReturn:
         """Raises what an answer means."""
-        status, body = answer.status_code, _json(answer)
-        message = _message(body)
+        status, body = answer.status_code, json_of(answer)
+        message = message_of(body)
         said = f"github: {method} {path.partition('?')[0]} was answered {status} {message}".rstrip()
         if status == 401:
             raise Failure(
@@ -160,8 +130,8 @@ class Api:
                 todo=f"It may have expired: put a fresh one into {self.token_file} and start the release again.\n"
                 "What was uploaded is kept.",
             )  # fmt: skip
-        if status == 429 or (status == 403 and _limited(answer, message)):
-            raise Trouble(said, _wait(answer))
+        if status == 429 or (status == 403 and is_limited(answer, message)):
+            raise Trouble(said, wait_of(answer))
         if status >= 500 or status == 408:
             raise Trouble(said)
         if status == 422 and _exists(body):
@@ -174,40 +144,6 @@ class Api:
         raise Failure("publish", said, todo="docs/publishing.md says what is there now and how to go on.")
 
 
-def _json(answer: httpx.Response) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        return {}
-
-
-def _message(body: Any) -> str:
-    if not isinstance(body, dict):
-        return ""
-    details = [one if isinstance(one, dict) else {"message": one} for one in body.get("errors") or []]
-    errors = [str(one.get("message") or f"{one.get('field', '')} {one.get('code', '')}") for one in details]
-    return " ".join([str(body.get("message", "")), *errors])[:300].strip()
-
-
 def _exists(body: Any) -> bool:
     errors = body.get("errors") if isinstance(body, dict) else None
     return any(isinstance(one, dict) and one.get("code") == "already_exists" for one in errors or [])
-
-
-def _limited(answer: httpx.Response, message: str) -> bool:
-    return (
-        "retry-after" in answer.headers
-        or answer.headers.get("x-ratelimit-remaining") == "0"
-        or "rate limit" in message.lower()
-    )
-
-
-def _wait(answer: httpx.Response) -> float:
-    """Seconds: as long as was asked for, else until the limit ends, else a minute, which is the documented least."""
-    after = answer.headers.get("retry-after", "")
-    if after.isdigit():
-        return min(float(after), LONGEST_WAIT_S)
-    reset = answer.headers.get("x-ratelimit-reset", "")
-    if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
-        return min(max(float(reset) - time.time(), 1.0), LONGEST_WAIT_S)
-    return _BRIEF_WAIT_S
