@@ -11,6 +11,7 @@ from buildbot.plugins import util, worker
 from master import builders, settings
 from master.access import web_access
 from master.archives import Archives
+from master.cluster import configured
 from master.door import Door, origins_of
 from master.home import Home
 from master.instance import worker_password
@@ -76,24 +77,32 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
     by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
     releasing = Releasing(home, mirror.url, branch, url)
-    farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
+    inside = configured.internal_worker(home, builders.FARM_WORKER)
+    farm = [
+        builders.farm_builder(worked, mirror.url, inside),
+        builders.release_builder(chosen, releasing, inside),
+    ]
     gate = gate_of(home, chosen, matrix)
     return {
         "title": "pymint",
         "titleURL": url,
         "buildbotURL": url,
-        "db": {"db_url": "sqlite:///state.sqlite"},
+        "db": configured.database(home, chosen),
+        **configured.several(home, chosen),
         "protocols": {
             "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
             "null": {},
         },
         "www": web(chosen),
-        "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
+        "workers": [*workers_of(home, chosen), worker.LocalWorker(inside, max_builds=20)],
+        "builders": [*by_cell, *(farm if worked else [])],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
         "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
+        "services": [
+            Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
+            *configured.services(chosen),
+        ],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

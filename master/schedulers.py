@@ -45,6 +45,11 @@ class Push(schedulers.SingleBranchScheduler):
     @defer.inlineCallbacks
     def activate(self) -> Any:
         yield super().activate()
+        yield self.catch_up()
+
+    @defer.inlineCallbacks
+    def catch_up(self) -> Any:
+        """Builds the changes that it has not heard of."""
         if self.enabled:
             yield self._change_consumption_lock.run(self._catch_up)
 

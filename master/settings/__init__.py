@@ -4,6 +4,7 @@ from master.settings.checks import check, load
 from master.settings.derived import (
     LOCAL_WORKER,
     builds,
+    for_master,
     is_loopback,
     local_worker,
     page_url,
@@ -16,14 +17,16 @@ from master.settings.derived import (
     workers_of,
 )
 from master.settings.reading import parse
-from master.settings.tables import Settings, WorkerSettings
+from master.settings.tables import MasterSettings, Settings, WorkerSettings
 
 __all__ = [
     "LOCAL_WORKER",
+    "MasterSettings",
     "Settings",
     "WorkerSettings",
     "builds",
     "check",
+    "for_master",
     "is_loopback",
     "load",
     "local_worker",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.cluster.choice import Cluster, Database, MasterSettings
 from master.release.choice import Release
 from master.signing.choice import Signing
 
@@ -130,3 +131,6 @@ class Settings:
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
+    database: Database = field(default_factory=Database)
+    cluster: Cluster = field(default_factory=Cluster)
+    masters: list[MasterSettings] = field(default_factory=list)

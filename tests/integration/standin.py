@@ -2,6 +2,7 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
+"hold": {NAME: FILE}: until there is such a file,
 "tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done, "again": JUDGE, which finds
 no archive good that it is shown a second time, when it is released}.
 """
@@ -72,6 +73,9 @@ NODES: dict[Stage, list[str]] = {
 def obey(name: str, where: Places) -> bool:
     """Does what the orders say for this program or stage; whether its report is to say ok."""
     progress = Progress()
+    hold = ORDERS.get("hold", {}).get(name)
+    while hold and not Path(hold).exists():
+        time.sleep(0.5)
     until = time.monotonic() + ORDERS.get("slow", {}).get(name, 0)
     while time.monotonic() < until:
         progress.at(1, 4, name)

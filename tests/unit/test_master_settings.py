@@ -172,7 +172,8 @@ def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
     assert found.web.url == "https://mint.example/"
     raw = tomllib.loads(text)
     for section in dataclasses.fields(settings.Settings):
-        many = section.name == "workers"
-        kind = settings.WorkerSettings if many else type(getattr(settings.Settings(), section.name))
+        several = {"workers": settings.WorkerSettings, "masters": settings.MasterSettings}
+        many = section.name in several
+        kind = several.get(section.name) or type(getattr(settings.Settings(), section.name))
         table = raw[section.name][0] if many else raw[section.name]
         assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
