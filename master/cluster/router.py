@@ -94,7 +94,7 @@ def prepare(home: Home, settings: Settings, interface: str | None = None) -> lis
     said = json.dumps(configuration(settings.cluster.router, interface), indent=1)
     write_file(place.configuration, said.encode())
     node = str(place.configuration.parent)
-    return [str(place.python), "-m", "crossbar", "start", "--cbdir", node, "--loglevel", "warn", "--color", "false"]
+    return [str(place.python.with_name("crossbar")), "start", "--cbdir", node, "--loglevel", "warn", "--color", "false"]
 
 
 def _install(place: Place) -> None:
