@@ -46,4 +46,4 @@ def services(chosen: Settings) -> list[Any]:
 
 def internal_worker(home: Home, name: str) -> str:
     """The name of a worker inside of a master: each has its own. No worker of settings.toml can be called so."""
-    return name if home.name is None else f"{name}@{home.name}"
+    return name if home.name is None else f"__{name}-{home.name}"

@@ -7,6 +7,7 @@ a file or two a cell.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,30 @@ def builds_of(
     return list(found.values()), frozenset(waiting)
 
 
-def read(database: Where, store: Store, commit: str, repository: str, builders: Collection[str]) -> Standing:
+@dataclass(frozen=True)
+class Told:
+    """What `builds_of` found, for a process that can't ask: a dry run has no network, and PostgreSQL is behind one."""
+
+    builds: list[Built]
+    waiting: list[str]
+
+
+def tell(home: Home, settings: Settings, matrix: Matrix, commit: str) -> Told:
+    """Raises Failure when the database can't be read."""
+    builders = [cell.builder_name for cell in terms_of(settings, matrix).cells]
+    repository = farm_settings.repository_url(settings, home)
+    builds, waiting = builds_of(where(home, settings), commit, repository, builders)
+    return Told(builds, sorted(waiting))
+
+
+def read(
+    database: Where | Told, store: Store, commit: str, repository: str, builders: Collection[str]
+) -> Standing:
     """All that the gate needs to know of a commit. Raises Failure when the database can't be read."""
-    builds, waiting = builds_of(database, commit, repository, builders)
+    if isinstance(database, Told):
+        builds, waiting = database.builds, frozenset(database.waiting)
+    else:
+        builds, waiting = builds_of(database, commit, repository, builders)
     kept = {(one.builder, one.number): _kept(store, commit, one) for one in that_count(builds).values()}
     return Standing(builds, waiting, {key: value for key, value in kept.items() if value is not None})
 
@@ -106,12 +128,16 @@ def off_branch(home: Home, settings: Settings, commit: str, *, fetch: bool) -> l
 
 
 def ask(
-    home: Home, settings: Settings, matrix: Matrix, commit: str, *, fetch: bool = False, reasons: Collection[str] = ()
-) -> Readiness:
-    """Whether a commit can be released, by all that this farm knows. Blocking. Raises Failure."""
+    home: Home, settings: Settings, matrix: Matrix, commit: str, *, fetch: bool = False, reasons: Collection[str] = (),
+    told: Told | None = None,
+) -> Readiness:  # fmt: skip
+    """Whether a commit can be released, by all that this farm knows. Blocking. Raises Failure.
+
+    told: instead of what the database says.
+    """
     terms = terms_of(settings, matrix)
     builders = [cell.builder_name for cell in terms.cells]
     repository = farm_settings.repository_url(settings, home)
     store = Store(farm_settings.store_path(settings, home))
-    standing = read(where(home, settings), store, commit, repository, builders)
+    standing = read(told or where(home, settings), store, commit, repository, builders)
     return judge(commit, terms, standing, [*off_branch(home, settings, commit, fetch=fetch), *reasons])

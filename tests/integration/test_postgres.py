@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from tests.integration import postgres_server
 from tests.integration.farm import TARGET, Farm, cell_name, commit, make_repository, until
 from tests.integration.postgres_server import PASSWORD, Server
 from workers.errors import Failure
-from workers.model import load_matrix
+from workers.model import ROOT, load_matrix
 
 BINARIES = postgres_server.programs()
 pytestmark = pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed: apt-get install postgresql")
@@ -35,6 +37,7 @@ def farm(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     )
     one.first = make_repository(one.repository)
     secret(one, PASSWORD)
+    one.http.timeout = 300
     try:
         yield one.up()
     finally:
@@ -78,6 +81,18 @@ def test_the_gate_and_the_signer_read_it_too(farm: Farm) -> None:
     assert farm.steps(build)["attest"]["state_string"].startswith("4 bundles signed")
     said = farm.http.get("releases/readiness", params={"sha": head}).json()
     assert [(one["builder"], one["state"]) for one in said["cells"]] == [(cell_name(), "built")], said
+
+
+def test_a_dry_run_which_has_no_network_is_told_what_the_database_says(farm: Farm, tmp_path: Path) -> None:
+    head = commit(farm.repository, {})
+    environment = {**os.environ, "MINT_HOME": str(farm.home.root)}
+    done = subprocess.run(
+        [sys.executable, "-m", "master.release", "gate", "--tag=20261130", f"--commit={head}", f"--run={tmp_path}"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "confined: no network" in done.stdout
+    assert done.returncode == 1
+    assert f"never    {cell_name()}" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_password_stands_nowhere_but_in_its_file(farm: Farm) -> None:
