@@ -119,7 +119,7 @@ class Cluster:
         self.home.settings_file.write_text(
             f"[repository]\nurl = {json.dumps(str(self.repository))}\npoll_s = 1\n"
             f'[push]\ncells = ["{cell_name()}"]\n{workers}{masters}'
-            f'[cluster]\nrouter = "{self.router_url}"\nexpire_minutes = 2\n'
+            f'[cluster]\nrouter = "{self.router_url}"\nexpire_minutes = 10\n'
             f'[database]\nurl = "{self.database.url}"\npassword_file = "secrets/database"\n'
         )
         self.home.secrets.mkdir(mode=0o700)
