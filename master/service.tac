@@ -17,16 +17,21 @@ basedir = str(place)
 configfile = str(checkout / "master" / "master.cfg")
 sys.path.insert(0, str(checkout))
 
-from master.cluster.watchdog import watch  # noqa: E402
+from master import settings  # noqa: E402
+from master.cluster.watchdog import await_router, watch  # noqa: E402
+from master.home import home_of_master  # noqa: E402
+from workers.model import load_matrix  # noqa: E402
 
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(Path(basedir) / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
 application.setComponent(ILogObserver, FileLogObserver(log).emit)
 
 master = BuildMaster(basedir, configfile, umask=None)
-if place.parent.name == "masters":
+home = home_of_master(place, checkout)
+if home.name is not None:
+    await_router(settings.load(home, load_matrix()).cluster.router)
     # Not by the machine's name: a master that moves is still the same, and takes up what it had begun.
-    master.name = f"pymint-{place.name}"
+    master.name = f"pymint-{home.name}"
 master.setServiceParent(application)
 watch(master)
 master.log_rotation.rotateLength = 10_000_000

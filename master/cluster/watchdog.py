@@ -1,14 +1,17 @@
 """Ends a master that can't do its work any more, so that what supervises it starts it again.
 
 A master that lost the router stops all its services and closes its ports, and Buildbot leaves the process there, alive.
-One that finds no router when it starts waits for ever.
+One that finds no router when it starts tries once, and waits for ever: so it starts only when there is one.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet import reactor, task
 from twisted.python import log
@@ -18,7 +21,8 @@ CODE = 75
 LOOK_S = 1.0
 # What Buildbot stops meanwhile: builds are given back, workers disconnected.
 STOPPING_S = 20.0
-NO_ROUTER_S = 20.0
+NO_ROUTER_S = 60.0
+PAUSE_S = 0.5
 
 
 def end(why: str, *, at_once: bool = False) -> None:
@@ -30,6 +34,22 @@ def end(why: str, *, at_once: bool = False) -> None:
     # The reactor's own end waits for threads, which may wait for a database.
     reactor.callLater(STOPPING_S, os._exit, CODE)
     reactor.stop()
+
+
+def await_router(url: str) -> None:
+    """Returns when somebody listens at a router's address. Before the reactor runs: a signal ends the process."""
+    parts = urlsplit(url)
+    place = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+    said = False
+    while True:
+        try:
+            socket.create_connection(place, timeout=5).close()
+            return
+        except OSError as error:
+            if not said:
+                print(f"watchdog: waiting for the router at {url}: {error}", file=sys.stderr, flush=True)
+                said = True
+        time.sleep(PAUSE_S)
 
 
 class Watch:

@@ -5,9 +5,11 @@ Each is started again a second after it ended, as systemd does with Restart=alwa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -136,6 +139,7 @@ class Cluster:
         command = router.prepare(self.home, chosen)
         self.running["router"] = Supervised("router", lambda: spawn(
             Process(command, self.home.root, dict(os.environ), self.root / "router.log")))  # fmt: skip
+        until("the router listens", self._router_listens, 900)
         for name, seat in self.seats.items():
             instance.prepare(seat.home, settings.load(seat.home, load_matrix()))
             process = instance.master_process(seat.home)
@@ -149,6 +153,12 @@ class Cluster:
         until("the poller has looked once", lambda: self.database.rows(polled) != [(0,)], 600)
         until("the workers are connected", lambda: self.connected() == len(WORKERS), 300)
         return self
+
+    def _router_listens(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", urlsplit(self.router_url).port or 0), timeout=5).close()
+            return True
+        return False
 
     def _worker(self, name: str, chosen: settings.Settings) -> Process:
         place = self.root / name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -180,6 +182,20 @@ def test_a_master_that_is_asked_to_end_is_not_hurried(ended: list[str]) -> None:
     one._got_sigterm, one.wamp.service.attached = True, False
     steps(watchdog.Watch(one), 100)
     assert not ended
+
+
+def test_a_master_starts_as_soon_as_its_router_listens(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{place.getsockname()[1]}/ws"
+        waiting = threading.Thread(target=watchdog.await_router, args=(url,), daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive(), "nobody listens yet"
+        place.listen()
+        waiting.join(30)
+        assert not waiting.is_alive()
+    assert f"waiting for the router at {url}" in capsys.readouterr().err
 
 
 def test_the_router_gives_no_more_than_buildbot_needs_and_nothing_to_browsers() -> None:
