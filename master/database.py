@@ -88,8 +88,8 @@ def _upgrade(basedir: Path, url: str, arguments: dict[str, Any]) -> int:
 
 
 def upgrade_postgres(database: Postgres) -> int:
-    """Makes or upgrades the tables, by one master at a time and only where something is to be done: Buildbot marks every
-    master as long gone after an upgrade, and others may be at work. Raises Failure when they are.
+    """Makes or upgrades the tables, by one master at a time and only where something is to be done: Buildbot marks
+    every master as long gone after an upgrade, and others may be at work. Raises Failure when they are.
     """
     from buildbot.db.model import Model
 

@@ -132,7 +132,13 @@ def _environment(home: Home) -> dict[str, str]:
         if not key.startswith("GIT_") and key not in ("PYMINT_EVENTS", "MINT_MASTER")
     }
     which = {"MINT_MASTER": home.name} if home.name else {}
-    return {**said, **which, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
+    return {
+        **said,
+        **which,
+        "MINT_HOME": str(home.root),
+        "GIT_CONFIG_GLOBAL": str(home.gitconfig),
+        "GIT_TERMINAL_PROMPT": "0",
+    }
 
 
 def _twistd(directory: Path, home: Home, environment: dict[str, str]) -> Process:
@@ -158,8 +164,8 @@ def worker_process(home: Home) -> Process:
 def upgrade_database(home: Home, settings: Settings) -> None:
     """Makes or upgrades the database, once for each release of Buildbot. Raises Failure when that fails.
 
-    A new file of SQLite's is made under another name and renamed when it is whole, so that a kill leaves none half-made;
-    PostgreSQL changes its tables as one transaction.
+    A new file of SQLite's is made under another name and renamed when it is whole, so that a kill leaves none
+    half-made; PostgreSQL changes its tables as one transaction.
     """
     if settings.database.url is not None:
         _upgrade_postgres(home, settings.database.url, settings.database.password_file)

@@ -45,7 +45,6 @@ class Farm:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.interface, web.interface)
         return f"http://{f'[{host}]' if ':' in host else host}:{web.port}/api/v2/"
 
-
     def require_one(self) -> None:
         """Raises Failure where there are several masters and none was named: what is this machine's?"""
         if self.home.name is None and self.settings.masters:

@@ -1,4 +1,4 @@
-"""`[database]`, `[cluster]` and `[[masters]]` of settings.toml: where the farm's memory is, and how many masters share it."""
+"""`[database]`, `[cluster]` and `[[masters]]` of settings.toml: where its memory is, and who shares it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """PostgreSQL as the farm's database: how it is reached, and what a master does while it is away.
 
-Buildbot repeats what a database broke off, but knows how MySQL and SQLite say so only, and fails at once when no
-connection is to be had. Here a connection is waited for, and what PostgreSQL broke off is repeated, so that a restart of
-the server costs a build some seconds. A transaction that was cut while it was committed is done twice or once, nobody can
-know; what that can leave, `master/cluster/rounds.py` puts right.
+Buildbot repeats what a database broke off, but knows only how MySQL and SQLite say so, and fails at once when no
+connection is to be had. Here a connection is waited for, and what PostgreSQL broke off is repeated, so that a restart
+of the server costs a build some seconds. A transaction that was cut while it was committed is done twice or once, nobody
+can know; what that can leave, `master/cluster/rounds.py` puts right.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from workers.errors import Failure
 # A running master waits so long for its database. Then what it was about fails, and the build with it.
 PATIENCE_S = 3600.0
 PAUSE_S = 0.5
-# SQLSTATE, by its first two digits: connection exceptions, the transaction was rolled back (deadlock, serialization), too
-# many connections, the server is shutting down, was killed or is starting up.
+# SQLSTATE, by its first two digits: connection exceptions, the transaction was rolled back (deadlock, serialization),
+# too many connections, the server is shutting down, was killed or is starting up.
 PASSING = ("08", "40", "53", "57")
 DIALECT = "postgresql+psycopg2"
 # A server that is gone without a word is noticed within a minute.
@@ -91,7 +91,7 @@ def password(path: Path) -> str:
 
 
 def passing(error: Any) -> bool:
-    """Whether the same statement can go well another time: PostgreSQL was away, or chose this transaction to give way."""
+    """Whether the same statement can go well another time: PostgreSQL was away, or had this transaction give way."""
     if getattr(error, "connection_invalidated", False):
         return True
     code = getattr(getattr(error, "orig", None), "pgcode", None)
@@ -119,7 +119,7 @@ def as_operational(context: Any) -> Exception | None:
 
 
 def install() -> None:
-    """Makes Buildbot take `Strategy` for PostgreSQL. Before the master sets its database up; again and again, safely."""
+    """Makes Buildbot take `Strategy` for PostgreSQL. Before the master sets its database up; safely repeated."""
     plain = enginestrategy.get_drivers_strategy
     if getattr(plain, "knows_postgres", False):
         return

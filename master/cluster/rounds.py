@@ -24,8 +24,8 @@ EVERY_S = 5.0
 
 
 def orphans(claimed: Iterable[int], known: Collection[int], seen: Collection[int]) -> set[int]:
-    """The requests that this master claimed and does nothing about, this time and the last: a claim whose answer was cut
-    off, for one. seen: those of the last time."""
+    """The requests that this master claimed and does nothing about, this time and the last: a claim whose answer was
+    cut off, for one. seen: those of the last time."""
     return {request for request in claimed if request not in known and request in seen}
 
 
@@ -62,7 +62,7 @@ class Rounds(BuildbotService):
 
     @defer.inlineCallbacks
     def _alive(self) -> Any:
-        """Another master may have taken this one for dead, and do its work again: then it has to end, and begin anew."""
+        """Another master may have taken this one for dead, and do its work again: then it has to end, begin anew."""
         row = yield self.master.db.masters.getMaster(self.master.masterid)
         if row is not None and not row.active and self.loop.running and self.master._master_initialized:
             watchdog.end("another master took this one for dead, since it said nothing for too long", at_once=True)
@@ -80,7 +80,9 @@ class Rounds(BuildbotService):
         """Requests that this master claimed, but never began, are given back."""
         claimed = yield self.master.db.pool.do(_claimed, self.master.masterid)
         botmaster = self.master.botmaster
-        known = {request.id for one in botmaster.builders.values() for build in one.building for request in build.requests}
+        known = {
+            request.id for one in botmaster.builders.values() for build in one.building for request in build.requests
+        }
         known |= set(botmaster._starting_brid_to_cancel)
         if lost := orphans(claimed, known, self.seen):
             log.msg(f"rounds: requests {sorted(lost)} were claimed and never begun: given back")

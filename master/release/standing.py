@@ -78,9 +78,7 @@ def tell(home: Home, settings: Settings, matrix: Matrix, commit: str) -> Told:
     return Told(builds, sorted(waiting))
 
 
-def read(
-    database: Where | Told, store: Store, commit: str, repository: str, builders: Collection[str]
-) -> Standing:
+def read(database: Where | Told, store: Store, commit: str, repository: str, builders: Collection[str]) -> Standing:
     """All that the gate needs to know of a commit. Raises Failure when the database can't be read."""
     if isinstance(database, Told):
         builds, waiting = database.builds, frozenset(database.waiting)

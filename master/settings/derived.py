@@ -90,7 +90,7 @@ def release_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
 
 
 def for_master(settings: Settings, name: str | None, path: Path) -> Settings:
-    """The settings as one of several masters has them; as they are without a name. Raises Failure for an unknown one."""
+    """The settings as one of several masters has them; without a name as they are. Raises Failure for an unknown."""
     if name is None:
         return settings
     one = next((one for one in settings.masters if one.name == name), None)

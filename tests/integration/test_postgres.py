@@ -53,9 +53,7 @@ def secret(farm: Farm, text: str) -> Path:
     return path
 
 
-def test_a_database_that_is_killed_and_started_again_costs_no_build(
-    farm: Farm, server: Server, tmp_path: Path
-) -> None:
+def test_a_database_that_is_killed_and_started_again_costs_no_build(farm: Farm, server: Server, tmp_path: Path) -> None:
     go = tmp_path / "go"
     request = farm.force(revision=commit(farm.repository, {"hold": {"cpython": str(go)}}))
 

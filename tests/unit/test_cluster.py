@@ -1,4 +1,4 @@
-"""What of a cluster is decided by values: settings, places, what is repeated, what is given back, when a master ends."""
+"""What of a cluster is decided by values: settings, places, what is repeated or given back, when a master ends."""
 
 from __future__ import annotations
 
