@@ -2,8 +2,8 @@
 
 Buildbot repeats what a database broke off, but knows only how MySQL and SQLite say so, and fails at once when no
 connection is to be had. Here a connection is waited for, and what PostgreSQL broke off is repeated, so that a restart
-of the server costs a build some seconds. A transaction that was cut while it was committed is done twice or once, nobody
-can know; what that can leave, `master/cluster/rounds.py` puts right.
+of the server costs a build some seconds. A transaction that was cut while it was committed is done once or twice, which
+nobody knows. What that can leave, `master/cluster/rounds.py` puts right.
 """
 
 from __future__ import annotations

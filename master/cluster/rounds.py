@@ -18,7 +18,7 @@ from twisted.internet import defer, task
 from twisted.python import log
 
 from master.cluster import watchdog
-from master.schedulers import Push
+from master.schedulers import REMEMBERED, Push
 
 EVERY_S = 5.0
 
@@ -108,8 +108,9 @@ class Rounds(BuildbotService):
     @defer.inlineCallbacks
     def _changes(self) -> Any:
         """The push scheduler, on the master where it is active, looks for changes that it has not heard of."""
+        newest = yield self.master.db.pool.do(_newest_changes)
         for scheduler in self.master.scheduler_manager:
-            if isinstance(scheduler, Push) and scheduler.isActive():
+            if isinstance(scheduler, Push) and scheduler.isActive() and (yield scheduler.unheard(newest)):
                 yield scheduler.catch_up()
 
 
@@ -133,6 +134,11 @@ def _claimed(connection: Any, masterid: int) -> list[int]:
         .select_from(requests.join(claims, claims.c.brid == requests.c.id))
         .where(requests.c.complete == 0, claims.c.masterid == masterid)
     )
+    return [row[0] for row in connection.execute(query)]
+
+
+def _newest_changes(connection: Any) -> list[int]:
+    query = sa.select(Model.changes.c.changeid).order_by(Model.changes.c.changeid.desc()).limit(REMEMBERED)
     return [row[0] for row in connection.execute(query)]
 
 

@@ -1,5 +1,6 @@
 """The operator's settings: one optional TOML file, `settings.toml` in MINT_HOME. Every default works."""
 
+from master.cluster.choice import MasterSettings
 from master.settings.checks import check, load
 from master.settings.derived import (
     LOCAL_WORKER,
@@ -17,7 +18,7 @@ from master.settings.derived import (
     workers_of,
 )
 from master.settings.reading import parse
-from master.settings.tables import MasterSettings, Settings, WorkerSettings
+from master.settings.tables import Settings, WorkerSettings
 
 __all__ = [
     "LOCAL_WORKER",

@@ -56,7 +56,8 @@ class Run:
 def runs(cluster: Cluster, requests: list[int]) -> list[Run]:
     rows = cluster.database.rows(
         "SELECT b.buildrequestid, b.id, m.name, w.name, b.results, b.complete_at IS NULL AND EXISTS (SELECT 1 "
-        "FROM steps s WHERE s.buildid = b.id AND s.name = 'plan' AND s.started_at IS NOT NULL AND s.complete_at IS NULL) "
+        "FROM steps s WHERE "
+        "s.buildid = b.id AND s.name = 'plan' AND s.started_at IS NOT NULL AND s.complete_at IS NULL) "
         "FROM builds b JOIN masters m ON m.id = b.masterid JOIN workers w ON w.id = b.workerid "
         f"WHERE b.buildrequestid IN ({','.join(map(str, requests))})"
     )
