@@ -115,7 +115,7 @@ def unanswered(cluster: Cluster) -> int:
     changes = cluster.database.rows("SELECT count(*) FROM changes")[0][0]
     sets = cluster.database.rows("SELECT count(*) FROM buildsets WHERE reason LIKE '%%push%%'")[0][0]
     open_ones = cluster.database.rows("SELECT count(*) FROM buildrequests WHERE complete = 0")[0][0]
-    return int(open_ones) + abs(changes - sets) + (0 if changes >= 6 else 1)
+    return int(open_ones) + abs(int(changes) - int(sets)) + (0 if changes >= 6 else 1)
 
 
 def check_builds(cluster: Cluster, requests: list[int]) -> None:
