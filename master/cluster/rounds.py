@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from buildbot.db.model import Model
+from buildbot.process.results import RETRY
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.util.service import BuildbotService
 from twisted.internet import defer, task
@@ -29,12 +30,23 @@ def orphans(claimed: Iterable[int], known: Collection[int], seen: Collection[int
     return {request for request in claimed if request not in known and request in seen}
 
 
+def stuck(builders: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """The builds whose worker is gone, though Buildbot has them among those that run; with their builders."""
+    return [
+        (builder, build)
+        for builder in builders
+        for build in builder.building
+        if build.workerforbuilder is not None and build.workerforbuilder.worker is None
+    ]
+
+
 class Rounds(BuildbotService):
     """One for each master."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.seen: set[int] = set()
+        self.stuck: list[Any] = []
         self.loop = task.LoopingCall(self._round)
 
     @defer.inlineCallbacks
@@ -80,6 +92,7 @@ class Rounds(BuildbotService):
         """Requests that this master claimed, but never began, are given back."""
         claimed = yield self.master.db.pool.do(_claimed, self.master.masterid)
         botmaster = self.master.botmaster
+        yield self._end_stuck(botmaster.builders.values())
         known = {
             request.id for one in botmaster.builders.values() for build in one.building for request in build.requests
         }
@@ -88,6 +101,18 @@ class Rounds(BuildbotService):
             log.msg(f"rounds: requests {sorted(lost)} were claimed and never begun: given back")
             yield self.master.data.updates.unclaimBuildRequests(sorted(lost))
         self.seen = {request for request in claimed if request not in known}
+
+    @defer.inlineCallbacks
+    def _end_stuck(self, builders: Iterable[Any]) -> Any:
+        """A worker that is lost while a build begins leaves Buildbot with a build that never ends."""
+        found = stuck(builders)
+        for builder, build in found:
+            if build in self.stuck:
+                log.msg(f"rounds: {build} lost its worker while it began: ended, to begin again")
+                builder.building.remove(build)
+                if build.buildid is not None:
+                    yield self.master.data.updates.finishBuild(buildid=build.buildid, results=RETRY)
+        self.stuck = [build for _, build in found if build not in self.stuck]
 
     @defer.inlineCallbacks
     def _buildsets(self) -> Any:

@@ -5,11 +5,9 @@ Each is started again a second after it ended, as systemd does with Restart=alwa
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -89,7 +86,8 @@ class Seat(Farm):
         self.home = Home(self.root / "home", ROOT, self.name)
         self.port = self.web_port
         self.url = f"http://127.0.0.1:{self.port}/"
-        self.http = httpx.Client(base_url=self.url, timeout=60)
+        # A connection each: one that is kept may be closed by a master just when it is used again.
+        self.http = httpx.Client(base_url=self.url, timeout=300, limits=httpx.Limits(max_keepalive_connections=0))
 
     def active(self) -> bool:
         return any(one["active"] and one["name"] == f"pymint-{self.name}" for one in self.get("masters")["masters"])
@@ -139,7 +137,6 @@ class Cluster:
         command = router.prepare(self.home, chosen)
         self.running["router"] = Supervised("router", lambda: spawn(
             Process(command, self.home.root, dict(os.environ), self.root / "router.log")))  # fmt: skip
-        until("the router listens", self._router_listens, 900)
         for name, seat in self.seats.items():
             instance.prepare(seat.home, settings.load(seat.home, load_matrix()))
             process = instance.master_process(seat.home)
@@ -148,17 +145,11 @@ class Cluster:
             process = self._worker(name, chosen)
             self.running[name] = Supervised(name, lambda process=process: spawn(process))  # type: ignore[misc]
         for seat in self.seats.values():
-            until(f"master {seat.name} is there", seat.active, 600)
+            until(f"master {seat.name} is there", seat.active, 900)
         polled = "SELECT count(*) FROM object_state WHERE name = 'lastRev'"
         until("the poller has looked once", lambda: self.database.rows(polled) != [(0,)], 600)
         until("the workers are connected", lambda: self.connected() == len(WORKERS), 300)
         return self
-
-    def _router_listens(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", urlsplit(self.router_url).port or 0), timeout=5).close()
-            return True
-        return False
 
     def _worker(self, name: str, chosen: settings.Settings) -> Process:
         place = self.root / name

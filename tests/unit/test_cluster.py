@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from master import instance, settings
 from master.cluster import postgres, router, watchdog
-from master.cluster.rounds import orphans
+from master.cluster.rounds import orphans, stuck
 from master.home import Home, home_of, home_of_master
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
@@ -123,6 +123,15 @@ def test_a_cut_connection_is_one_kind_of_error_however_the_client_tells_it() -> 
 
 def test_a_claim_is_given_back_only_when_nothing_came_of_it_twice() -> None:
     assert orphans([1, 2, 3], known={2}, seen={2, 3}) == {3}
+
+
+def test_a_build_whose_worker_went_while_it_began_is_found() -> None:
+    def build(worker: object, *, has: bool = True) -> Any:
+        return SimpleNamespace(workerforbuilder=SimpleNamespace(worker=worker) if has else None)
+
+    lost, fine, over = build(None), build(object()), build(None, has=False)
+    builder = SimpleNamespace(building=[lost, fine, over])
+    assert stuck([builder]) == [(builder, lost)]
 
 
 class Session:
