@@ -16,6 +16,7 @@ from master.cli.tools import BUILD_TOOLS
 def up(master: str | None) -> None:
     """Starts the master and the local worker, and leaves them running."""
     farm = this_farm(master)
+    farm.require_one()
     cross = cross_targets(farm.settings, farm.matrix)  # a mistake in the settings is told before anything is installed
     packages.require(BUILD_TOOLS)
     require_emulation(cross)
