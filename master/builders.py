@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from buildbot.data import resultspec
 from buildbot.plugins import util
 from buildbot.process.factory import BuildFactory
 
@@ -120,11 +121,12 @@ def cell_builder(cell: Cell, workers: Sequence[WorkerSettings], settings: Settin
     )
 
 
-def farm_builder(cells: Sequence[Cell], repository: str) -> Any:
+def farm_builder(cells: Sequence[Cell], repository: str, inside: str) -> Any:
+    """inside: the worker in the master."""
     names = [cell.builder_name for cell in cells]
     return util.BuilderConfig(
         name=FARM,
-        workernames=[FARM_WORKER],
+        workernames=[inside],
         factory=BuildFactory([FanOut(CHOSEN_CELLS, repository, names)]),
         tags=["farm"],
         description="Builds any choice of cells of one commit in one go",
@@ -132,18 +134,27 @@ def farm_builder(cells: Sequence[Cell], repository: str) -> Any:
     )
 
 
-def release_builder(settings: Settings, releasing: Releasing) -> Any:
+def release_builder(settings: Settings, releasing: Releasing, inside: str) -> Any:
     """One release at a time, whatever was requested; in the master, as its stages are processes of this machine."""
     limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
     return util.BuilderConfig(
         name=RELEASE,
-        workernames=[FARM_WORKER],
+        workernames=[inside],
         factory=BuildFactory([stage(releasing, limits) for stage in release.STAGES]),
         locks=[util.MasterLock(RELEASE).access("exclusive")],
+        canStartBuild=no_other_runs if settings.masters else None,
         tags=["release"],
         description="Releases a commit: checks, plans, signs and publishes what was built of it",
         collapseRequests=False,
     )
+
+
+async def no_other_runs(builder: Any, _worker: Any, _request: Any) -> bool:
+    """Whether no master is at a build of this builder: the lock is this master's alone, and one that was lost in the
+    middle of a release is waited for until it is back, or expired."""
+    builderid = await builder.getBuilderId()
+    running = [resultspec.Filter("complete", "eq", [False])]
+    return not await builder.master.data.get(("builders", builderid, "builds"), filters=running)
 
 
 def project_of(version: Version) -> str:

@@ -12,7 +12,7 @@ from master import builders, settings
 from master.access.reading import Reading
 from master.access.signing_in import access_of
 from master.archives import Archives
-from master.database import DB_URL
+from master.cluster import configured
 from master.door import Door, origins_of
 from master.fleet import hands
 from master.home import Home
@@ -83,7 +83,11 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     by_cell = [builders.cell_builder(cell, settings.main_workers(chosen), chosen, places) for cell in worked]
     pulls = parts_of(home, chosen, matrix, mirror.url, [cell.builder_name for cell in worked])
     releasing = Releasing(home, mirror.url, branch, url)
-    farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
+    inside = configured.internal_worker(home, builders.FARM_WORKER)
+    farm = [
+        builders.farm_builder(worked, mirror.url, inside),
+        builders.release_builder(chosen, releasing, inside),
+    ]
     gate = gate_of(home, chosen, matrix)
     reading = Reading if chosen.access.read == "login" else None
     pages = {**pages_of(home, chosen, matrix, store, gate.readiness), **pulls.pages}
@@ -91,16 +95,17 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "title": "pymint",
         "titleURL": url,
         "buildbotURL": url,
-        "db": {"db_url": DB_URL},
+        "db": configured.database(home, chosen),
+        **configured.several(home, chosen),
         "protocols": {"pb": {"port": hands.port_of(home, chosen)}, "null": {}},
         "www": web(home, chosen),
-        "workers": [*hands.workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
+        "workers": [*hands.workers_of(home, chosen), worker.LocalWorker(inside, max_builds=20)],
         "builders": [
             *by_cell,
-            *farm,
+            *(farm if worked else []),
             *pulls.builders,
             *building.builders_of(chosen, home, mirror.url),
-            housekeeping.builder_of(home, builders.FARM_WORKER),
+            housekeeping.builder_of(home, inside),
         ],
         "projects": [
             *builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
@@ -119,6 +124,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages, reading=reading),
             Connections(name=Connections.name),
+            *configured.services(chosen),
             hands.ward_of(home, chosen),
             watch_of(home, chosen, gate.readiness),
             notifying(home, chosen),

@@ -10,13 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from master.cluster.choice import NAME
+from workers.errors import Failure
+
+MASTERS = "masters"
+
 
 @dataclass(frozen=True)
 class Home:
-    """The places below MINT_HOME. `checkout` is where the master's own code lies."""
+    """The places below MINT_HOME. `checkout` is where the master's own code lies.
+
+    name: which of several masters this is, None for the only one. They share one MINT_HOME.
+    """
 
     root: Path
     checkout: Path
+    name: str | None = None
 
     @property
     def settings_file(self) -> Path:
@@ -25,7 +34,7 @@ class Home:
     @property
     def master(self) -> Path:
         """The master's base directory: buildbot.tac, state.sqlite, twistd.log."""
-        return self.root / "master"
+        return self.root / MASTERS / self.name if self.name else self.root / "master"
 
     @property
     def database(self) -> Path:
@@ -102,9 +111,21 @@ class Home:
 
 
 def home_of(checkout: Path, environment: Mapping[str, str] = os.environ) -> Home:
-    """MINT_HOME, or `.mint` in the checkout."""
-    chosen = environment.get("MINT_HOME")
-    return Home(Path(chosen).absolute() if chosen else checkout / ".mint", checkout)
+    """MINT_HOME, or `.mint` in the checkout, for the master that MINT_MASTER names. Raises Failure for no name."""
+    chosen, name = environment.get("MINT_HOME"), environment.get("MINT_MASTER") or None
+    if name is not None and not NAME.match(name):
+        raise Failure(
+            "settings", "MINT_MASTER is no name for a master", wanted="small letters, digits and dashes",
+            found=repr(name), todo="Name one of [[masters]] in settings.toml.",
+        )  # fmt: skip
+    return Home(Path(chosen).absolute() if chosen else checkout / ".mint", checkout, name)
+
+
+def home_of_master(basedir: Path, checkout: Path) -> Home:
+    """The home of the master that works in this base directory."""
+    if basedir.parent.name == MASTERS:
+        return Home(basedir.parent.parent, checkout, basedir.name)
+    return Home(basedir.parent, checkout)
 
 
 def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:

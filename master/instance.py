@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import buildbot
 
@@ -78,7 +79,7 @@ def prepare(home: Home, settings: Settings) -> None:
     local = local_worker(settings)
     if local is not None:
         _write(home.worker / "worker.toml", worker_toml(home, settings, local))
-    upgrade_database(home)
+    upgrade_database(home, settings)
 
 
 def _write(path: Path, text: str) -> None:
@@ -127,10 +128,9 @@ def pin(directory: Path, certificate: str) -> None:
 
 def worker_toml(home: Home, settings: Settings, worker: WorkerSettings) -> str:
     """worker.toml for the local worker (workers/service/buildbot.tac reads it). JSON strings are TOML strings."""
-    values: dict[str, str | int | float] = {
+    values: dict[str, Any] = {
         "name": worker.name,
-        "host": local_address(settings.protocol.interface),
-        "port": settings.protocol.port,
+        **master_addresses(settings),
         "password_file": str(home.root / (worker.password_file or f"secrets/worker-{worker.name}")),
         "python": sys.executable,
         "state": str(home.worker_state),
@@ -143,6 +143,18 @@ def worker_toml(home: Home, settings: Settings, worker: WorkerSettings) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
+def master_addresses(settings: Settings) -> dict[str, Any]:
+    """Where a worker on this machine finds its master, or the masters, as worker.toml has it."""
+    if not settings.masters:
+        return {"host": local_address(settings.protocol.interface), "port": settings.protocol.port}
+    return {"masters": [endpoint(one.host, one.worker_port) for one in settings.masters]}
+
+
+def endpoint(host: str, port: int) -> str:
+    """As Twisted writes it."""
+    return f"tcp:host={host.replace(':', chr(92) + ':')}:port={port}"
+
+
 def git_configuration(repository: str) -> str:
     """The user's own git settings, and the repository as a safe one: a path may belong to somebody else than us."""
     own = os.environ.get("GIT_CONFIG_GLOBAL") or str(Path.home() / ".gitconfig")
@@ -153,8 +165,19 @@ def git_configuration(repository: str) -> str:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    said = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") and key != "PYMINT_EVENTS"}
-    return {**said, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
+    said = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("GIT_") and key not in ("PYMINT_EVENTS", "MINT_MASTER")
+    }
+    which = {"MINT_MASTER": home.name} if home.name else {}
+    return {
+        **said,
+        **which,
+        "MINT_HOME": str(home.root),
+        "GIT_CONFIG_GLOBAL": str(home.gitconfig),
+        "GIT_TERMINAL_PROMPT": "0",
+    }
 
 
 def twistd_arguments(python: Path) -> list[str]:
@@ -204,12 +227,16 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]+", version))
 
 
-def upgrade_database(home: Home) -> None:
-    """Makes or upgrades state.sqlite, once for each release of Buildbot. Raises Failure when that fails.
+def upgrade_database(home: Home, settings: Settings) -> None:
+    """Makes or upgrades the database, once for each release of Buildbot. Raises Failure when that fails.
 
-    A new database is made under another name and renamed when it is whole, so that a kill leaves none half-made. Of an
-    old one a copy is left: no Buildbot takes a database back to an older release.
+    A new file of SQLite's is made under another name and renamed when it is whole, so that a kill leaves none
+    half-made. Of an old one a copy is left: no Buildbot takes a database back to an older release. PostgreSQL changes
+    its tables as one transaction.
     """
+    if settings.database.url is not None:
+        _upgrade_postgres(home, settings.database.url, settings.database.password_file)
+        return
     marker = home.master / "database-release"
     if home.database.exists():
         known = marker.read_text() if marker.exists() else ""
@@ -220,8 +247,21 @@ def upgrade_database(home: Home) -> None:
     if database != home.database:
         for leftover in home.master.glob("state.new.sqlite*"):
             leftover.unlink()
+    _make(home, [str(database)], f"It would be {home.database}.")
+    if database != home.database:
+        database.rename(home.database)
+    write_file(marker, buildbot.version.encode())
+
+
+def _upgrade_postgres(home: Home, url: str, password_file: str | None) -> None:
+    """Asked at every start, since another master may have done it; the answer costs two queries."""
+    secret = [] if password_file is None else [str(home.root / password_file)]
+    _make(home, ["--postgres", url, *secret], f"It is {url}; docs/cluster.md makes one.")
+
+
+def _make(home: Home, arguments: list[str], todo: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "master.database", str(database)],
+        [sys.executable, "-m", "master.database", *arguments],
         cwd=home.checkout,
         env=_environment(home),
         capture_output=True,
@@ -234,8 +274,5 @@ def upgrade_database(home: Home) -> None:
             "the database could not be made",
             wanted=f"a database for Buildbot {buildbot.version}",
             found=(done.stdout + done.stderr).strip()[-2000:],
-            todo=f"It would be {home.database}.",
+            todo=todo,
         )
-    if database != home.database:
-        database.rename(home.database)
-    write_file(marker, buildbot.version.encode())

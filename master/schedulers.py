@@ -43,9 +43,25 @@ class Push(schedulers.SingleBranchScheduler):
     start before schedulers), or just before the master is killed, would never be built.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Other branches' changes, which are never handled: not looked at a second time by this process.
+        self.passed_over: set[int] = set()
+
     @defer.inlineCallbacks
     def activate(self) -> Any:
         yield super().activate()
+        yield self.catch_up()
+
+    @defer.inlineCallbacks
+    def unheard(self, changes: Sequence[int]) -> Any:
+        """Those of the newest changes, by their ids, that it neither handled nor passed over."""
+        handled = yield self.getState("handled", [])
+        return {one for one in changes if one > min(handled, default=0)} - set(handled) - self.passed_over
+
+    @defer.inlineCallbacks
+    def catch_up(self) -> Any:
+        """Builds the changes that it has not heard of."""
         if self.enabled:
             yield self._change_consumption_lock.run(self._catch_up)
 
@@ -60,6 +76,8 @@ class Push(schedulers.SingleBranchScheduler):
                 change = yield changes_module.Change.fromChdict(self.master, model)
                 if self.change_filter.filter_change(change):
                     yield self.gotChange(change, True)
+                else:
+                    self.passed_over.add(found["changeid"])
 
     @defer.inlineCallbacks
     def gotChange(self, change: Any, important: bool) -> Any:

@@ -12,11 +12,17 @@ from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
 
 checkout = Path("@CHECKOUT@")
-basedir = str(Path(__file__).resolve().parent)
+place = Path(__file__).resolve().parent
+basedir = str(place)
 configfile = str(checkout / "master" / "master.cfg")
 sys.path.insert(0, str(checkout))
 # Where Buildbot finds the entry point of the farm's own pages (master/pages/plugin).
 sys.path.append(str(checkout / "master" / "pages" / "entry"))
+
+from master import settings  # noqa: E402
+from master.cluster.watchdog import await_router, watch  # noqa: E402
+from master.home import home_of_master  # noqa: E402
+from workers.model import load_matrix  # noqa: E402
 
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(Path(basedir) / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
@@ -25,7 +31,13 @@ application.setComponent(ILogObserver, FileLogObserver(log).emit)
 from master.watch.watchdog import of_master  # noqa: E402  (found by the path that was just set)
 
 master = BuildMaster(basedir, configfile, umask=None)
+home = home_of_master(place, checkout)
+if home.name is not None:
+    await_router(settings.load(home, load_matrix()).cluster.router)
+    # Not by the machine's name: a master that moves is still the same, and takes up what it had begun.
+    master.name = f"pymint-{home.name}"
 master.setServiceParent(application)
+watch(master)
 # Beside the master and not below it, since it is there for a master whose own services stopped.
 of_master(master).setServiceParent(application)
 master.log_rotation.rotateLength = 10_000_000

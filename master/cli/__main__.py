@@ -17,6 +17,7 @@ COMMANDS = {
     "stop": "master.cli.build:stop",
     "up": "master.cli.running:up",
     "down": "master.cli.running:down",
+    "router": "master.cli.router:router",
     "release": "master.cli.release:release",
     "service": "master.cli.service:service",
     "status": "master.cli.status:status",

@@ -12,7 +12,7 @@ from pathlib import Path
 from master import instance
 from master.cli import processes
 from master.cli.processes import Process
-from master.home import Home
+from master.home import MASTERS, Home
 from workers.errors import Failure
 
 # In the environment of both processes and so of everything they start: how what a crash left behind is found.
@@ -46,7 +46,7 @@ class Daemon:
 
     def spawn(self) -> Process:
         """Starts it in the background. Raises Failure when it can't even be started."""
-        environment = {**self.start.environment, MARK: str(self.home.root)}
+        environment = {**self.start.environment, MARK: mark_of(self.home)}
         try:
             with self.output.open("wb") as output:
                 child = subprocess.Popen(
@@ -87,6 +87,17 @@ class Daemon:
         return "the end of its log\n" + "\n".join(f"    {line}" for line in lines) if lines else "no log"
 
 
+def mark_of(home: Home) -> str:
+    """Of several masters each has its own: what another one started is no leftover of this one's."""
+    return str(home.root) if home.name is None else f"{home.root}#{home.name}"
+
+
+def others_run(home: Home) -> bool:
+    """Whether another one of several masters runs on this machine."""
+    files = (home.root / MASTERS).glob("*/process.json") if home.name else ()
+    return any(processes.remembered(path) is not None for path in files if path.parent != home.master)
+
+
 def master_daemon(home: Home) -> Daemon:
     return Daemon("master", home, instance.master_process(home))
 
@@ -109,7 +120,7 @@ def leftovers(home: Home) -> list[Process]:
     ours = [daemon.running() for daemon in (master_daemon(home), worker_daemon(home))]
     roots = [process for process in ours if process is not None]
     known = {process.pid for process in [*roots, *processes.below([r.pid for r in roots], processes.every())]}
-    return [process for process in processes.marked(MARK, str(home.root)) if process.pid not in known]
+    return [process for process in processes.marked(MARK, mark_of(home)) if process.pid not in known]
 
 
 def end_leftovers(home: Home) -> int:
@@ -123,7 +134,8 @@ def end_leftovers(home: Home) -> int:
 def stop(home: Home, *, seconds: float = 20) -> list[str]:
     """Ends worker and master, and everything below them. Returns lines that say what was done."""
     said = []
-    for daemon in (worker_daemon(home), master_daemon(home)):
+    worker = [] if others_run(home) else [worker_daemon(home)]
+    for daemon in (*worker, master_daemon(home)):
         process = daemon.running()
         if process is None:
             daemon.pid_file.unlink(missing_ok=True)

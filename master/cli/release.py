@@ -77,7 +77,7 @@ def release(
 
 
 def _check(farm: Farm, commit: str, *, as_json: bool) -> int:
-    if not farm.home.database.exists():
+    if farm.settings.database.url is None and not farm.home.database.exists():
         raise Failure("release", "nothing was ever built here", found=f"no {farm.home.database}", todo="./mint up")
     found = standing.ask(farm.home, farm.settings, farm.matrix, commit, fetch=True)
     if as_json:

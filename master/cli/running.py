@@ -12,9 +12,11 @@ from workers.tools import BUILD_TOOLS
 
 
 @click.command()
-def up() -> None:
+@click.option("--master", help="Which of [[masters]] in settings.toml, where there are several (or MINT_MASTER).")
+def up(master: str | None) -> None:
     """Starts the master and the local worker, and leaves them running."""
-    farm = this_farm()
+    farm = this_farm(master)
+    farm.require_one()
     cross = cross_targets(farm.settings, farm.matrix)  # a mistake in the settings is told before anything is installed
     packages.require(BUILD_TOOLS)
     require_emulation(cross)
@@ -23,12 +25,14 @@ def up() -> None:
 
 
 @click.command()
-def down() -> None:
+@click.option("--master", help="Which of [[masters]]; the local worker stays as long as another one runs here.")
+def down(master: str | None) -> None:
     """Ends the local worker and the master, and everything that they started."""
-    farm = this_farm()
+    farm = this_farm(master)
     if not farm.home.root.exists():
         click.echo("Nothing is running.")
         return
+    farm.require_one()
     with daemons.only_one(farm.home):
         lines = daemons.stop(farm.home)
     for line in lines or ["Nothing is running."]:

@@ -19,6 +19,7 @@ Say = Callable[[str], None]
 
 def bring_up(farm: Farm, say: Say) -> Rest:
     """Starts what does not run and waits until it answers. Raises Failure with the end of the log when it does not."""
+    farm.require_one()
     with daemons.only_one(farm.home):
         master = daemons.master_daemon(farm.home)
         worker = daemons.worker_daemon(farm.home)

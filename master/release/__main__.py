@@ -38,6 +38,11 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
         prepare_lock(home)
         # Collecting runs code of the archives, so it is confined in every release, and writes nowhere else.
         sealed = directory if stage == "collect" else None
+        if stage == "gate" and not publish and settings.database.url is not None and not guard.confined():
+            # PostgreSQL is behind the network that a dry run has not.
+            from master.release import stages, standing
+
+            write_report(standing.tell(home, settings, matrix, commit), directory / stages.TOLD)
         if sealed is not None or not publish:
             how = guard.confine(home, settings, ["-m", "master.release", *sys.argv[1:]], sealed)
             progress.line(f"confined: {how}")

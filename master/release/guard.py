@@ -80,6 +80,11 @@ def namespaces() -> list[str] | None:
     return None
 
 
+def confined() -> bool:
+    """Whether this process is one that `confine` started."""
+    return os.environ.get(MARK) == "1"
+
+
 def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Path | None = None) -> str:
     """Returns in a process that is confined, with the words for how. Does not return in the one that is not yet.
 
@@ -98,7 +103,7 @@ def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Pa
         what = replace(what, sealed=str(sealed.resolve()), seen=[os.path.realpath(one) for one in seen])
         (sealed / "tmp").mkdir(parents=True, exist_ok=True)
     refuse_by_itself(what)
-    if os.environ.get(MARK) == "1":
+    if confined():
         return "no network but its own loopback, no production key, by namespaces of the kernel" + (
             f", nothing written but to {sealed}" if sealed is not None else ""
         )

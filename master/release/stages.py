@@ -24,6 +24,8 @@ from workers.progress import Progress, size
 from workers.reports.base import read_report, write_report
 
 READINESS, COLLECTION = "readiness.json", "collection.json"
+# Only where the stage itself can't ask.
+TOLD = "told.json"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def gate(work: Work) -> StageReport:
     """Raises Failure, which names every cell that is in the way."""
     tag = checked_tag(work.tag)
     taken = tags.ask(work.home, work.settings, tag, work.commit, dry_run=work.dry_run, begun=True)
-    readiness = standing.ask(work.home, work.settings, work.matrix, work.commit, reasons=[taken] if taken else [])
+    reasons = [taken] if taken else []
+    told = read_report(work.directory / TOLD, standing.Told) if (work.directory / TOLD).exists() else None
+    readiness = standing.ask(work.home, work.settings, work.matrix, work.commit, reasons=reasons, told=told)
     for one in readiness.cells:
         number = f" #{one.number}" if one.number is not None else ""
         work.say(f"{one.state:<8} {one.builder}{number}{f': {one.why}' if one.why else ''}")

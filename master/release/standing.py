@@ -6,13 +6,15 @@ a file or two a cell.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from master import settings as farm_settings
+from master.database import reading, where
 from master.home import Home
 from master.mirror import fetch_now, has_on_branch
 from master.release.gate import Built, Kept, Standing, Terms, judge, that_count
@@ -22,41 +24,34 @@ from master.store import Store
 from workers.errors import Failure
 from workers.model import Matrix
 
+if TYPE_CHECKING:
+    from master.database import Where
+
 # Buildbot has no index from a source stamp to its buildsets, nor by revision: both are small tables, read through once.
-# CROSS JOIN keeps SQLite from reading the large ones instead.
-_STAMPS = "SELECT id FROM sourcestamps WHERE revision = ? AND repository = ? AND patchid IS NULL"
-_SETS = "SELECT buildsetid FROM buildset_sourcestamps WHERE sourcestampid = ?"
+# CROSS JOIN keeps SQLite from reading the large ones instead; PostgreSQL chooses well by itself, and knows no ON there.
+_STAMPS = "SELECT id FROM sourcestamps WHERE revision = :commit AND repository = :repository AND patchid IS NULL"
+_SETS = "SELECT buildsetid FROM buildset_sourcestamps WHERE sourcestampid = :stamp"
 _REQUESTS = """
 SELECT builders.name, buildrequests.complete, builds.number, builds.id, builds.results, builds.complete_at
 FROM buildrequests
-CROSS JOIN builders ON builders.id = buildrequests.builderid
+{join} builders ON builders.id = buildrequests.builderid
 LEFT JOIN builds ON builds.buildrequestid = buildrequests.id
-WHERE buildrequests.buildsetid = ?
+WHERE buildrequests.buildsetid = :one
 """
 
 
-@contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=10)) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise Failure(
-            "release", "the master's database can't be read", found=str(error),
-            todo=f"It is {database}. Has the farm ever been up (./mint up)?",
-        ) from error  # fmt: skip
-
-
 def builds_of(
-    database: Path, commit: str, repository: str, builders: Collection[str]
+    database: Where, commit: str, repository: str, builders: Collection[str]
 ) -> tuple[list[Built], frozenset[str]]:
     """The builds of a commit by these builders, and the builders with a request that waits. Raises Failure."""
     found: dict[int, Built] = {}
     waiting: set[str] = set()
-    with _reading(database) as connection:
-        stamps = [row[0] for row in connection.execute(_STAMPS, (commit, repository))]
-        sets = [row[0] for stamp in stamps for row in connection.execute(_SETS, (stamp,))]
-        rows = [row for one in sets for row in connection.execute(_REQUESTS, (one,))]
+    requests = sa.text(_REQUESTS.format(join="CROSS JOIN" if isinstance(database, Path) else "JOIN"))
+    with reading(database, "release", "Has the farm ever been up (./mint up)?") as connection:
+        wanted = {"commit": commit, "repository": repository}
+        stamps = [row[0] for row in connection.execute(sa.text(_STAMPS), wanted)]
+        sets = [row[0] for stamp in stamps for row in connection.execute(sa.text(_SETS), {"stamp": stamp})]
+        rows = [row for one in sets for row in connection.execute(requests, {"one": one})]
     for builder, answered, number, buildid, result, ended in rows:
         if builder not in builders:
             continue
@@ -67,9 +62,28 @@ def builds_of(
     return list(found.values()), frozenset(waiting)
 
 
-def read(database: Path, store: Store, commit: str, repository: str, builders: Collection[str]) -> Standing:
+@dataclass(frozen=True)
+class Told:
+    """What `builds_of` found, for a process that can't ask: a dry run has no network, and PostgreSQL is behind one."""
+
+    builds: list[Built]
+    waiting: list[str]
+
+
+def tell(home: Home, settings: Settings, matrix: Matrix, commit: str) -> Told:
+    """Raises Failure when the database can't be read."""
+    builders = [cell.builder_name for cell in terms_of(settings, matrix).cells]
+    repository = farm_settings.repository_url(settings, home)
+    builds, waiting = builds_of(where(home, settings), commit, repository, builders)
+    return Told(builds, sorted(waiting))
+
+
+def read(database: Where | Told, store: Store, commit: str, repository: str, builders: Collection[str]) -> Standing:
     """All that the gate needs to know of a commit. Raises Failure when the database can't be read."""
-    builds, waiting = builds_of(database, commit, repository, builders)
+    if isinstance(database, Told):
+        builds, waiting = database.builds, frozenset(database.waiting)
+    else:
+        builds, waiting = builds_of(database, commit, repository, builders)
     kept = {(one.builder, one.number): _kept(store, commit, one) for one in that_count(builds).values()}
     return Standing(builds, waiting, {key: value for key, value in kept.items() if value is not None})
 
@@ -112,12 +126,16 @@ def off_branch(home: Home, settings: Settings, commit: str, *, fetch: bool) -> l
 
 
 def ask(
-    home: Home, settings: Settings, matrix: Matrix, commit: str, *, fetch: bool = False, reasons: Collection[str] = ()
-) -> Readiness:
-    """Whether a commit can be released, by all that this farm knows. Blocking. Raises Failure."""
+    home: Home, settings: Settings, matrix: Matrix, commit: str, *, fetch: bool = False, reasons: Collection[str] = (),
+    told: Told | None = None,
+) -> Readiness:  # fmt: skip
+    """Whether a commit can be released, by all that this farm knows. Blocking. Raises Failure.
+
+    told: instead of what the database says.
+    """
     terms = terms_of(settings, matrix)
     builders = [cell.builder_name for cell in terms.cells]
     repository = farm_settings.repository_url(settings, home)
     store = Store(farm_settings.store_path(settings, home))
-    standing = read(home.database, store, commit, repository, builders)
+    standing = read(told or where(home, settings), store, commit, repository, builders)
     return judge(commit, terms, standing, [*off_branch(home, settings, commit, fetch=fetch), *reasons])

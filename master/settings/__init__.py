@@ -1,10 +1,12 @@
 """The operator's settings: one optional TOML file, `settings.toml` in MINT_HOME. Every default works."""
 
+from master.cluster.choice import MasterSettings
 from master.settings.checks import check, load
 from master.settings.derived import (
     LOCAL_WORKER,
     builds,
     disk_wanted_gb,
+    for_master,
     is_loopback,
     local_address,
     local_worker,
@@ -28,11 +30,13 @@ from master.settings.tables import Settings, WorkerSettings
 
 __all__ = [
     "LOCAL_WORKER",
+    "MasterSettings",
     "Settings",
     "WorkerSettings",
     "builds",
     "check",
     "disk_wanted_gb",
+    "for_master",
     "is_loopback",
     "load",
     "local_address",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from master.access import choice as access_choice
+from master.cluster import choice as cluster_choice
 from master.complaint import Complaint
 from master.fleet import choice as fleet_choice
 from master.github import choice as github_choice
@@ -16,7 +17,7 @@ from master.notices import choice as notices_choice
 from master.pulls import choice as pulls_choice
 from master.release import choice as release_choice
 from master.retention import choice as retention_choice
-from master.settings.derived import is_loopback, pull_workers, workers_of
+from master.settings.derived import for_master, is_loopback, pull_workers, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
@@ -76,14 +77,18 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
-    if not is_loopback(settings.web.interface) and not signs_in:
-        what = "the page would let anyone in the network start builds"
-        todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
-        yield (
-            "web",
-            Complaint("interface", what, "127.0.0.1, or a way to sign in ([login], [access])", settings.web.interface),
-            todo,
-        )
+    cluster = "See docs/cluster.md."
+    yield "database", cluster_choice.database_complaint(settings.database, settings.masters), cluster
+    yield "cluster", cluster_choice.cluster_complaint(settings.cluster), cluster
+    yield "masters", cluster_choice.masters_complaint(settings.masters), cluster
+    doors = [("web", "interface", settings.web.interface)]
+    doors += [("masters", "web_interface", one.web_interface) for one in settings.masters]
+    for section, key, interface in doors:
+        if not is_loopback(interface) and not signs_in:
+            what = "the page would let anyone in the network start builds"
+            todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."
+            wanted = "127.0.0.1, or a way to sign in ([login], [access])"
+            yield section, Complaint(key, what, wanted, interface), todo
 
 
 def _known(names: Sequence[str], kind: str, known: Sequence[str], place: tuple[Path, str, str, str]) -> None:
@@ -115,7 +120,10 @@ def check(settings: Settings, matrix: Matrix, path: Path, text: str = "") -> Non
 
 
 def load(home: Home, matrix: Matrix) -> Settings:
-    """The settings of this farm; defaults where there is no file. Raises Failure for anything wrong in it."""
+    """The settings of this farm; defaults where there is no file. Raises Failure for anything wrong in it.
+
+    Where the home is one of several masters', its page and its workers' port are those of [web] and [protocol].
+    """
     path = home.settings_file
     try:
         text = path.read_text()
@@ -125,4 +133,4 @@ def load(home: Home, matrix: Matrix) -> Settings:
         raise Failure("settings", f"{path} can't be read", found=str(error), todo="Mend it or move it away.") from error
     settings = parse(text, path)
     check(settings, matrix, path, text)
-    return settings
+    return for_master(settings, home.name, path)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 from master.home import Home
-from master.settings.tables import Settings, WorkerSettings
+from master.settings.tables import Protocol, Settings, WorkerSettings
+from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import Cell, Matrix
 
@@ -136,3 +138,18 @@ def release_cells(settings: Settings, matrix: Matrix) -> list[Cell]:
     if settings.release.cells is not None:
         return [matrix.by_builder_name[name] for name in settings.release.cells]
     return list(matrix.cells_of(settings.release.set))
+
+
+def for_master(settings: Settings, name: str | None, path: Path) -> Settings:
+    """The settings as one of several masters has them; without a name as they are. Raises Failure for an unknown."""
+    if name is None:
+        return settings
+    one = next((one for one in settings.masters if one.name == name), None)
+    if one is None:
+        known = ", ".join(one.name for one in settings.masters) or "none: there is no [[masters]]"
+        raise Failure(
+            "settings", f"{path} has no master {name!r}", wanted=f"one of [[masters]]: {known}",
+            found=f"{name!r}, by --master or MINT_MASTER", todo="Name another, or add it. See docs/cluster.md.",
+        )  # fmt: skip
+    web = replace(settings.web, port=one.web_port, interface=one.web_interface)
+    return replace(settings, web=web, protocol=Protocol(one.worker_port, one.worker_interface))

@@ -14,6 +14,7 @@ from master.images.choice import Images
 from master.notices.choice import Notices
 from master.github.choice import GitHub
 from master.pulls.choice import PullRequests
+from master.cluster.choice import Cluster, Database, MasterSettings
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
@@ -146,3 +147,6 @@ class Settings:
     images: Images = field(default_factory=Images)
     github: GitHub = field(default_factory=GitHub)
     pull_requests: PullRequests = field(default_factory=PullRequests)
+    database: Database = field(default_factory=Database)
+    cluster: Cluster = field(default_factory=Cluster)
+    masters: list[MasterSettings] = field(default_factory=list)

@@ -8,12 +8,14 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import buildbot
 import sqlalchemy as sa
 from buildbot.db.model import Model
 
+from master.database import reading
 from master.home import Home
 from master.signing.statement import Evidence, Run
 from master.store import ArchiveRecord, Store
@@ -22,25 +24,19 @@ from workers.reports.base import R, decode
 from workers.reports.build import STAGES, NodesReport, Plan, PlanReport, SourcesReport
 from workers.sources.pins import Pin, PinnedFile, load_pins, pin_of
 
+if TYPE_CHECKING:
+    from master.database import Where
+
 PINS = "cpython-unix/sources.toml"
 # The reports of these steps are in the database too, as they were when the step ended.
 KEPT = ("plan", "sources", *STAGES)
 NOTHING_SIGNED = "Nothing was signed."
 
 
-def read_run(database: Path, buildid: int) -> tuple[Run, Mapping[str, bytes]]:
+def read_run(database: Where, buildid: int) -> tuple[Run, Mapping[str, bytes]]:
     """A build and the reports that its steps took in, from Buildbot's database, which is only read. Raises Failure."""
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(database))}?mode=ro&uri=true")
-    try:
-        with engine.connect() as connection:
-            return _run(connection, buildid), _reports(connection, buildid)
-    except sa.exc.SQLAlchemyError as error:
-        raise Failure(
-            "signing", "the master's database can't be read", found=str(getattr(error, "orig", error)),
-            todo=f"{NOTHING_SIGNED} It is {database}.",
-        ) from error  # fmt: skip
-    finally:
-        engine.dispose()
+    with reading(database, "signing", NOTHING_SIGNED) as connection:
+        return _run(connection, buildid), _reports(connection, buildid)
 
 
 def _run(connection: sa.Connection, buildid: int) -> Run:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from master import settings as farm_settings
+from master.database import where
 from master.home import Home, write_file
 from master.settings import Settings
 from master.signing import choice, facts, journal, statement
@@ -58,7 +59,7 @@ def attest(home: Home, settings: Settings, buildid: int, *, rehearsal: Path | No
     if chosen.profile == "none":
         return Outcome(False, '[signing] profile is "none" in settings.toml')
     store = Store(farm_settings.store_path(settings, home))
-    run, kept = facts.read_run(home.database, buildid)
+    run, kept = facts.read_run(where(home, settings), buildid)
     record = facts.find_record(store, run)
     before = store.attested(record)
     if before is not None and not dry_run:

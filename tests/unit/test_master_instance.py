@@ -42,7 +42,7 @@ def test_a_home_is_laid_out_once_and_then_left_alone(home: Home) -> None:
 def test_a_database_whose_making_was_killed_is_made_anew(home: Home) -> None:
     home.master.mkdir(parents=True)
     (home.master / "state.new.sqlite").write_bytes(b"half a database")
-    instance.upgrade_database(home)
+    instance.upgrade_database(home, settings.Settings())
     with sqlite3.connect(home.database) as database:
         assert database.execute("select count(*) from builds").fetchone() == (0,)
 
@@ -51,7 +51,7 @@ def test_a_database_that_can_not_be_made_is_a_failure_that_says_why(home: Home) 
     home.master.mkdir(parents=True)
     home.database.write_bytes(b"this is no database at all, but a text that somebody put there")
     with pytest.raises(Failure, match="the database could not be made") as caught:
-        instance.upgrade_database(home)
+        instance.upgrade_database(home, settings.Settings())
     assert "file is not a database" in str(caught.value)
     assert not (home.master / "database-release").exists()
 

@@ -174,8 +174,9 @@ def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
     # What can only stand there instead of something else is a comment.
     raw = tomllib.loads(re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE))
     for section in dataclasses.fields(settings.Settings):
-        many = section.name == "workers"
-        kind = settings.WorkerSettings if many else type(getattr(settings.Settings(), section.name))
+        several = {"workers": settings.WorkerSettings, "masters": settings.MasterSettings}
+        many = section.name in several
+        kind = several.get(section.name) or type(getattr(settings.Settings(), section.name))
         table = raw[section.name][0] if many else raw[section.name]
         assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
 

@@ -2,19 +2,24 @@
 
 worker.toml: name, host, port, password_file, python (the virtual environment's), checkout (whose `workers` is looked at
 the machine with), state, cache, disk_gb; authority: a directory with the certificate that the master's has to come
-from, without it plain text; keepalive in seconds. The master reads what info/ says when the worker connects
-(steps/program.py).
+from, without it plain text; keepalive in seconds. masters, instead of host and port: Twisted endpoints
+("tcp:host=10.0.0.1:port=9989") of several, any of which will do. The master reads what info/ says when the worker
+connects (steps/program.py).
 """
 
 import os
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 from buildbot_worker.bot import Worker
 from twisted.application import service
-from twisted.python import log as twisted_log
+from twisted.application.internet import ClientService
+from twisted.internet import defer, reactor
+from twisted.internet.endpoints import clientFromString
+from twisted.python import log
 from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
 
@@ -46,11 +51,38 @@ if "checkout" in options:
 for name, text in said.items():
     (info / name).write_text(text)
 
+
+
+class AnyMaster:
+    """An endpoint that is one of several: each time the next, and those that do not answer are passed over.
+
+    Workers begin at different ones, by their names. Which one has a worker matters to nobody: masters share all else.
+    """
+
+    def __init__(self, strings, name):
+        self.endpoints = [clientFromString(reactor, one) for one in strings]
+        self.at = zlib.crc32(name.encode()) % len(self.endpoints)
+
+    @defer.inlineCallbacks
+    def connect(self, factory):
+        for left in reversed(range(len(self.endpoints))):
+            endpoint = self.endpoints[self.at]
+            self.at = (self.at + 1) % len(self.endpoints)
+            try:
+                connected = yield endpoint.connect(factory)
+            except Exception as error:
+                log.msg(f"no master there: {error}")
+                if not left:
+                    raise
+            else:
+                return connected
+
+
 application = service.Application("buildbot-worker")
-log = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
-application.setComponent(ILogObserver, FileLogObserver(log).emit)
+log_file = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
+application.setComponent(ILogObserver, FileLogObserver(log_file).emit)
 if "checkout" in options and looked.returncode:
-    twisted_log.msg(looked.stderr)
+    log.msg(looked.stderr)
 
 
 def quoted(value: object) -> str:
@@ -58,9 +90,10 @@ def quoted(value: object) -> str:
     return str(value).replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
 
 
-where = f"host={quoted(options['host'])}:port={options['port']}"
 trusted = f":trustRoots={quoted((basedir / options['authority']).resolve())}" if "authority" in options else ""
-Worker(
+plain = options.get("masters") or [f"tcp:host={quoted(options['host'])}:port={options['port']}"]
+masters = [f"tls{one.removeprefix('tcp')}{trusted}" if trusted else one for one in plain]
+worker = Worker(
     None,
     None,
     options["name"],
@@ -71,5 +104,10 @@ Worker(
     maxdelay=options.get("maxdelay", 10),
     allow_shutdown=None,
     delete_leftover_dirs=True,
-    connection_string=f"{'tls' if trusted else 'tcp'}:{where}{trusted}",
-).setServiceParent(application)
+    connection_string=masters[0],
+)
+if len(masters) > 1:
+    (client,) = [one for one in worker if isinstance(one, ClientService)]
+    worker.removeService(client)
+    worker.addService(ClientService(AnyMaster(masters, options["name"]), worker.bf))
+worker.setServiceParent(application)

@@ -1,0 +1,136 @@
+"""A farm whose database is a real PostgreSQL, which is killed while a build runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from master import instance, settings
+from tests.integration import postgres_server
+from tests.integration.farm import TARGET, Farm, cell_name, commit, make_repository, until
+from tests.integration.postgres_server import PASSWORD, Server
+from workers.errors import Failure
+from workers.model import ROOT, load_matrix
+
+BINARIES = postgres_server.programs()
+pytestmark = pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    assert BINARIES is not None
+    with postgres_server.running(BINARIES) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def farm(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    one = Farm(
+        tmp_path_factory.mktemp("farm"),
+        more_settings=f'[[workers]]\nname = "local"\ntargets = ["{TARGET}"]\n[release]\ncells = ["{cell_name()}"]\n'
+        "allow_unvalidated = true\n"
+        f'[database]\nurl = "{server.url}"\npassword_file = "secrets/database"\n',
+    )
+    one.first = make_repository(one.repository)
+    secret(one, PASSWORD)
+    one.http.timeout = 300
+    try:
+        yield one.up()
+    finally:
+        one.close()
+
+
+def secret(farm: Farm, text: str) -> Path:
+    path = farm.home.secrets / "database"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_database_that_is_killed_and_started_again_costs_no_build(farm: Farm, server: Server, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    request = farm.force(revision=commit(farm.repository, {"hold": {"cpython": str(go)}}))
+
+    def at_work() -> bool:
+        return any(
+            step["name"] == "cpython" and step["started_at"] and not step["complete"]
+            for build in farm.builds(request) if not build["complete"]
+            for step in farm.steps(build).values()
+        )  # fmt: skip
+
+    until("the cpython stage runs", at_work)
+    server.kill()
+    go.touch()  # the stage ends, and the master has to write that down
+    until("the master waits for its database", lambda: "no connection, waiting for one" in farm.log("master"), 60)
+    server.start()
+    assert farm.finished(request)["results"] == 0
+    assert [one["results"] for one in farm.builds(request)] == [0], "the same build, not a second one"
+    assert server.rows("SELECT count(*) FROM builds WHERE complete_at IS NULL") == [(0,)]
+
+
+def test_the_gate_and_the_signer_read_it_too(farm: Farm) -> None:
+    head = commit(farm.repository, {})
+    build = farm.finished(farm.force(revision=head))
+    assert farm.steps(build)["attest"]["state_string"].startswith("4 bundles signed")
+    said = farm.http.get("releases/readiness", params={"sha": head}).json()
+    assert [(one["builder"], one["state"]) for one in said["cells"]] == [(cell_name(), "ready")], said
+
+
+def test_a_dry_run_which_has_no_network_is_told_what_the_database_says(farm: Farm, tmp_path: Path) -> None:
+    head = commit(farm.repository, {})
+    environment = {**os.environ, "MINT_HOME": str(farm.home.root)}
+    done = subprocess.run(
+        [sys.executable, "-m", "master.release", "gate", "--tag=20261130", f"--commit={head}", f"--run={tmp_path}"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "confined: no network" in done.stdout
+    assert done.returncode == 1
+    assert f"missing  {cell_name()}" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_password_stands_nowhere_but_in_its_file(farm: Farm) -> None:
+    words = [PASSWORD, "p%40ss"]
+    for path in [*farm.home.master.glob("*.log*"), farm.home.master / "buildbot.tac"]:
+        text = path.read_text(errors="replace")
+        assert not [word for word in words if word in text], path
+    environment = Path(f"/proc/{farm.running['master'].pid}/environ").read_bytes()
+    assert not [word for word in words if os.fsencode(word) in environment]
+
+
+def test_a_second_start_leaves_the_tables_alone(farm: Farm, server: Server) -> None:
+    """Buildbot marks all masters as long gone after an upgrade, and others may be at work."""
+    before = server.rows("SELECT name, active, last_active > 0 FROM masters")
+    instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
+    assert server.rows("SELECT name, active, last_active > 0 FROM masters") == before
+    assert before[0][1:] == (1, True)
+
+
+def test_tables_of_another_release_are_not_touched_while_a_master_is_at_work(farm: Farm, server: Server) -> None:
+    (release,) = server.rows("SELECT version_num FROM alembic_version")[0]
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE alembic_version SET version_num = '060'")
+        try:
+            with pytest.raises(Failure, match="and masters are at work"):
+                instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
+        finally:
+            cursor.execute("UPDATE alembic_version SET version_num = %s", (release,))
+
+
+def test_a_wrong_password_is_told_without_it(farm: Farm) -> None:
+    path = secret(farm, "wrong-word")
+    try:
+        with pytest.raises(Failure, match="password authentication failed") as told:
+            instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
+    finally:
+        secret(farm, PASSWORD)
+    assert "wrong-word" not in str(told.value)
+    path.chmod(0o644)
+    with pytest.raises(Failure, match="can be read by others"):
+        instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
+    path.chmod(0o600)
