@@ -16,6 +16,7 @@ from master.release.releasing import Releasing
 from master.schedulers import CHOSEN_CELLS
 from master.settings import Settings, WorkerSettings, builds
 from master.signing.attester import Attester
+from master.updates import looking_after
 from steps import release, stages
 from steps.attest import Attest
 from steps.checkout import Checkout
@@ -134,6 +135,12 @@ def release_builder(settings: Settings, releasing: Releasing) -> Any:
         description="Releases a commit: checks, plans, signs and publishes what was built of it",
         collapseRequests=False,
     )
+
+
+def pins_builder(settings: Settings, looking: looking_after.LookingAfter) -> Any:
+    """In the master, as its stages are processes of this machine, which alone may push."""
+    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    return looking_after.builder(looking, settings.updates, limits, FARM_WORKER, CHOSEN_CELLS)
 
 
 def project_of(version: Version) -> str:

@@ -23,6 +23,8 @@ from master.release.releasing import Releasing
 from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
+from master.updates import looking_after
+from master.updates.page import PinsPage
 from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
@@ -59,6 +61,7 @@ def pages_of(home: Home, store: Path, readiness: Ask) -> dict[str, Any]:
     return {
         "archives": Archives(store),
         "releases": Releases(store, readiness),
+        "pins": PinsPage(home.updates, store),
         "keys": Published(public_half(home.keys)),
         "buildtypes": Published(build_types(home.checkout / "docs")),
     }
@@ -77,6 +80,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     by_cell = [builders.cell_builder(cell, settings.workers_of(chosen), chosen, places) for cell in worked]
     releasing = Releasing(home, mirror.url, branch, url)
     farm = [builders.farm_builder(worked, mirror.url), builders.release_builder(chosen, releasing)] if worked else []
+    if worked:
+        farm.append(builders.pins_builder(chosen, looking_after.LookingAfter(home, mirror.url, branch, url)))
     gate = gate_of(home, chosen, matrix)
     return {
         "title": "pymint",
@@ -92,7 +97,10 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "builders": [*by_cell, *farm],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *(looking_after.schedulers_of(mirror.url, branch, chosen.updates) if worked else []),
+        ],
         "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
         "configurators": [
             util.JanitorConfigurator(

@@ -13,6 +13,7 @@ from master.settings.derived import is_loopback, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
+from master.updates import choice as updates_choice
 from workers.errors import Failure, unknown_name
 from workers.model import Matrix
 
@@ -41,6 +42,7 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."
+    yield "updates", updates_choice.complaint(settings.updates), "See docs/pins.md."
     if not is_loopback(settings.web.interface) and not users:
         what = "the page would let anyone in the network start builds"
         todo = "Add a user: `python -m master.access NAME` asks for a password and prints the lines for [login]."

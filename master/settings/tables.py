@@ -10,6 +10,7 @@ from typing import Literal
 
 from master.release.choice import Release
 from master.signing.choice import Signing
+from master.updates.choice import Updates
 
 
 @dataclass(frozen=True)
@@ -130,3 +131,4 @@ class Settings:
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
+    updates: Updates = field(default_factory=Updates)

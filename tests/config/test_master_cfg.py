@@ -18,6 +18,7 @@ from master.access import RELEASE, hash_of
 from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
 from master.schedulers import CHOSEN_CELLS, PUSH
+from master.updates.looking_after import PINS
 from workers.machine import native_target
 from workers.model import ROOT, load_matrix
 
@@ -30,7 +31,8 @@ STAGES = [
 ]  # fmt: skip
 OWN = ("__Janitor",)
 RELEASE_STAGES = ["gate", "collect", "plan", "publish"]
-NO_CELLS = (FARM, RELEASE)
+NO_CELLS = (FARM, RELEASE, PINS)
+PINS_STAGES = ["look", "advisories", "candidates", "request-builds"]
 
 
 def load(home: Path, toml: str = "") -> Any:
@@ -63,7 +65,7 @@ def test_master_cfg_only_assembles() -> None:
 
 def test_the_steps_of_every_cell_are_the_stages_in_their_order(config: Any) -> None:
     for name, builder in builders(config).items():
-        others = {FARM: ["fan-out"], RELEASE: RELEASE_STAGES}
+        others = {FARM: ["fan-out"], RELEASE: RELEASE_STAGES, PINS: PINS_STAGES}
         assert step_names(builder) == others.get(name, STAGES), name
 
 

@@ -69,16 +69,7 @@ def _gathered(where: str, names: frozenset[str], cache: Path, reader: Reader) ->
             about = tuple(one for one in advisory.affected if one.name in names and one.decidable)
             if about:
                 kept.append(Advisory(**{**_fields(advisory), "affected": about}))
-    except (
-        _Unreadable,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        EOFError,
-    ) as error:
+    except _BROKEN as error:
         problem = f"{problem}; " if problem else ""
         return Feed(where, fetched, 0, "", f"{problem}it can't be read: {type(error).__name__}: {error}"[:300]), []
     return Feed(where, fetched, count, newest, problem), kept
@@ -99,16 +90,7 @@ def _fetch(url: str, path: Path, reader: Reader) -> str:
             raise _Unreadable("it has no advisory")
     except Missed as missed:
         return str(missed)
-    except (
-        _Unreadable,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        EOFError,
-    ) as error:
+    except _BROKEN as error:
         temporary.unlink(missing_ok=True)
         return f"what came can't be read ({type(error).__name__}: {error})"[:300]
     temporary.rename(path)
