@@ -15,9 +15,10 @@ class Updates:
     """Looking for newer releases of what is pinned.
 
     hours, minute: when, by the master's clock; no hour: only by hand. branches: whether new pins are written on
-    branches and built. most: how many new ones a time, those that mend known CVEs first. push_to: where branches are pushed, by
-    default the repository that is built. author: of the commits, as git has it. advisories: URLs and paths (below
-    MINT_HOME or absolute) of OSV or NVD data. sigstore_root: a trusted root of one's own, for what is signed with it.
+    branches and built. most: how many new ones a time, those that mend known CVEs first. push_to: where branches are
+    pushed, by default the repository that is built. author: of the commits, as git has it. advisories: URLs and paths
+    (below MINT_HOME or absolute) of OSV or NVD data. sigstore_root: a trusted root of one's own, for what is signed
+    with it. keys: a directory of OpenPGP keys of upstreams, looked at before cpython-unix/keys.
     """
 
     hours: list[int] = field(default_factory=lambda: [3])
@@ -28,6 +29,7 @@ class Updates:
     author: str = "pymint <pymint@localhost>"
     advisories: list[str] = field(default_factory=list)
     sigstore_root: str | None = None
+    keys: str | None = None
 
 
 def complaint(chosen: Updates) -> Complaint | None:

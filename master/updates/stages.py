@@ -94,10 +94,11 @@ class Work:
 
     @cached_property
     def court(self) -> Court:
-        """Keys are this checkout's own: a commit does not say by whom its tarballs may be signed."""
-        root = self.settings.updates.sigstore_root
+        """Keys are this machine's and this checkout's: a commit does not say whose signature is good."""
+        root, keys = self.settings.updates.sigstore_root, self.settings.updates.keys
         lists = once(lambda: distribution_lists(self.home.updates, self.pins, self.progress))
-        return Court(Reader(), cache_directory(), lists, self.home.root / root if root else None, KEYS)
+        own = (self.home.root / keys,) if keys else ()
+        return Court(Reader(), cache_directory(), lists, self.home.root / root if root else None, (*own, KEYS))
 
     @property
     def sources(self) -> SourceSettings:

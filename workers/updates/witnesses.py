@@ -20,14 +20,15 @@ from workers.updates.web import SIGNATURE_LIMIT, Reader
 class Court:
     """Where signatures come from and what they are checked against.
 
-    sigstore_root: a trusted root of one's own instead of the library's.
+    sigstore_root: a trusted root of one's own instead of the library's. keys: directories of OpenPGP keys, the first that
+    has a file counts.
     """
 
     reader: Reader
     cache: Path
     distribution: Callable[[], Distribution]
     sigstore_root: Path | None = None
-    keys: Path = KEYS
+    keys: tuple[Path, ...] = (KEYS,)
 
 
 def verdicts(offer: Offer, path: Path, rule: Rule, court: Court) -> list[Verdict]:
@@ -44,7 +45,7 @@ def verdicts(offer: Offer, path: Path, rule: Rule, court: Court) -> list[Verdict
     if rule.pgp is not None:
         signature = _beside(offer, rule.pgp.suffix, court)
         if isinstance(signature, bytes):
-            found.append(signatures.pgp(path, signature, rule.pgp, court.keys))
+            found.append(signatures.pgp(path, signature, rule.pgp, _place(court.keys, rule.pgp.keys)))
         else:
             found.append(Verdict("pgp", *signature))
     if rule.unsigned:
@@ -56,6 +57,10 @@ def verdicts(offer: Offer, path: Path, rule: Rule, court: Court) -> list[Verdict
         algorithm = offer.digest.partition(":")[0]
         found.append(Verdict("digest", "good", f"the {algorithm} is the one that {offer.where} names"))
     return found
+
+
+def _place(directories: tuple[Path, ...], name: str) -> Path:
+    return next((one for one in directories if (one / name).is_file()), directories[-1])
 
 
 Absent = tuple[Literal["missing", "unchecked"], str]
