@@ -108,7 +108,7 @@ def test_a_newer_release_is_pinned_on_a_branch_built_and_proven(pins_farm: Farm,
     assert git(pins_farm.repository, "rev-parse", f"{commit}^") == main
     assert git(pins_farm.repository, "diff", "--name-only", main, commit) == PINS
     pins = parse_pins(git(pins_farm.repository, "show", f"{commit}:{PINS}") + "\n")[SOURCE]
-    assert [(one.version, one.sha256, one.released) for one in pins][0] == ("3.13.99", sha(NEW), "2026-09-21")
+    assert next((one.version, one.sha256, one.released) for one in pins) == ("3.13.99", sha(NEW), "2026-09-21")
     assert [one.version for one in pins] == ["3.13.99", "3.13.5"]
     told = git(pins_farm.repository, "show", "-s", "--format=%B", commit)
     assert upstream.signer.fingerprint in told

@@ -68,4 +68,4 @@ released = "2026-01-05"
 def directory_page(entries: Mapping[str, str]) -> bytes:
     """A listing as nginx writes it. entries: name to day, such as 05-Jun-2026."""
     rows = "".join(f'<a href="{name}">{name}</a>{" " * 20}{day} 12:30{" " * 12}-\n' for name, day in entries.items())
-    return f'<html><head><title>Index of /</title></head><body><pre><a href="../">../</a>\n{rows}</pre></body></html>'.encode()
+    return f'<html><body><h1>Index of /</h1><pre><a href="../">../</a>\n{rows}</pre></body></html>'.encode()

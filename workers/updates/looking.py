@@ -185,7 +185,7 @@ def _distribution(packages: list[str], rule: Rule, pin: Pin, listed: Callable[[]
     own = [one for one in listed() if one.package in packages]
     if not own:
         raise Missed("no suite lists it")
-    found: dict[str, Offer] = {}
+    found: dict[tuple[str, str], Offer] = {}
     left_out: list[str] = []
     for one in own:
         name = one.url.rpartition("/")[2]
@@ -199,7 +199,9 @@ def _distribution(packages: list[str], rule: Rule, pin: Pin, listed: Callable[[]
             continue
         signature = next((other.url for other in own if other.url == f"{one.url}.asc"), "")
         where = f"{one.package} {one.version} in {one.suite}"
-        found.setdefault(version, Offer(
+        found.setdefault(
+            (version, one.url),
+            Offer(
             version, "distribution", where, one.url, "", f"sha256:{one.sha256}", one.size, one.package, one.version,
             one.suite, signature,
         ))  # fmt: skip

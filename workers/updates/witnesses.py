@@ -20,8 +20,8 @@ from workers.updates.web import SIGNATURE_LIMIT, Reader
 class Court:
     """Where signatures come from and what they are checked against.
 
-    sigstore_root: a trusted root of one's own instead of the library's. keys: directories of OpenPGP keys, the first that
-    has a file counts.
+    sigstore_root: a trusted root of one's own instead of the library's. keys: directories of OpenPGP keys, the first
+    that has a file counts.
     """
 
     reader: Reader
