@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 import subprocess
 from pathlib import Path
 
@@ -38,10 +38,11 @@ def taken(source: str, version: str, **more: object) -> Taken:
 
 
 def added(new: str) -> list[str]:
-    """The lines that are new; fails when any line is gone."""
-    lines = [line for line in difflib.ndiff(TEXT.splitlines(), new.splitlines()) if line[0] in "+-"]
-    assert [line for line in lines if line[0] == "-"] == []
-    return [line[2:] for line in lines]
+    """The lines of the one block that is new; fails when anything else is another."""
+    spare = len(new) - len(TEXT)
+    starts = [found.start() for found in re.finditer(r"^(?=\[\[|#)", new, re.MULTILINE)]
+    at = next(one for one in starts if new[:one] + new[one + spare :] == TEXT)
+    return new[at : at + spare].splitlines()
 
 
 def test_of_the_text_nothing_is_changed_and_only_the_new_release_is_new() -> None:
@@ -96,7 +97,7 @@ def test_a_pin_that_somebody_else_has_changed_meanwhile_is_not_written() -> None
         with_pin(TEXT, taken("zlib", "1.3.9", before="1.3.1"), RULES["zlib"])
 
 
-@pytest.mark.parametrize("version", ["1.3 && rm", "1..3", "-1", "1.3.lock", "1~rc1", "../../main"])
+@pytest.mark.parametrize("version", ["1.3 && rm", "1..3", "1.3.lock", "1~rc1", "../../main"])
 def test_a_branch_has_a_name_that_git_and_buildbot_take(version: str) -> None:
     with pytest.raises(Failure, match="can't have a branch"):
         branch_of("zlib", version)
