@@ -73,7 +73,7 @@ class Names(util.StringParameter):
 
 def schedulers_of(repository: str, branch: str, chosen: Updates) -> list[Any]:
     """The form, and the clock unless no hour is chosen."""
-    stamp = {"repository": repository, "branch": branch, "revision": None, "project": ""}
+    stamp = {"repository": repository, "branch": branch, "revision": None}
     form = CellForce(
         name=PINS_FORM,
         buttonName="Look",
