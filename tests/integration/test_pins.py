@@ -114,7 +114,9 @@ def test_a_newer_release_is_pinned_on_a_branch_built_and_proven(pins_farm: Farm,
     assert upstream.signer.fingerprint in told
     assert "CVE-2026-4242" in told
     assert steps["request-builds"]["state_string"] == "1 builds of 1 branches requested"
-    done = until("the candidate is built", lambda: [one for one in builds_of(pins_farm, commit) if one["complete"]])
+    done = until(
+        "the candidate is built", lambda: [one for one in builds_of(pins_farm, commit) if one["complete"]], 900
+    )
     assert [one["results"] for one in done] == [0]
     page = pins_farm.http.get("pins/").text
     assert "1 of 1 cells built and proven" in page
