@@ -17,6 +17,7 @@ from master.release.releasing import Releasing
 from master.schedulers import CHOSEN_CELLS
 from master.settings import Settings, WorkerSettings, builds
 from master.signing.attester import Attester
+from master.updates import looking_after
 from steps import release, stages
 from steps.attest import Attest
 from steps.checkout import Checkout
@@ -155,6 +156,12 @@ async def no_other_runs(builder: Any, _worker: Any, _request: Any) -> bool:
     builderid = await builder.getBuilderId()
     running = [resultspec.Filter("complete", "eq", [False])]
     return not await builder.master.data.get(("builders", builderid, "builds"), filters=running)
+
+
+def pins_builder(settings: Settings, looking: looking_after.LookingAfter, inside: str) -> Any:
+    """In the master, as its stages are processes of this machine, which alone may push."""
+    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    return looking_after.builder(looking, settings.updates, limits, inside, CHOSEN_CELLS)
 
 
 def project_of(version: Version) -> str:

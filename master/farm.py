@@ -36,6 +36,8 @@ from master.schedulers import poller, schedulers_of
 from master.settings import Settings
 from master.signing.attester import Attester
 from master.store import Store
+from master.updates import looking_after
+from master.updates.page import PinsPage
 from master.watch.service import watch_of
 from workers.model import Matrix
 
@@ -64,6 +66,7 @@ def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readines
         "pages": own,
         "archives": Archives(store),
         "releases": Releases(store, readiness),
+        "pins": PinsPage(home.updates, store),
         "keys": Published(public_half(home.keys)),
         "buildtypes": Published(build_types(home.checkout / "docs")),
     }
@@ -87,6 +90,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     farm = [
         builders.farm_builder(worked, mirror.url, inside),
         builders.release_builder(chosen, releasing, inside),
+        builders.pins_builder(chosen, looking_after.LookingAfter(home, mirror.url, branch, url), inside),
     ]
     gate = gate_of(home, chosen, matrix)
     reading = Reading if chosen.access.read == "login" else None
@@ -120,6 +124,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
             *pulls.schedulers,
             *building.schedulers_of(chosen, mirror, branch),
             *housekeeping.schedulers_of(chosen),
+            *(looking_after.schedulers_of(mirror.url, branch, chosen.updates) if worked else []),
         ],
         "services": [
             Door(origins=origins_of(url, chosen.web.port), children=pages, reading=reading),

@@ -105,6 +105,11 @@ class Home:
         return self.root / "restoring"
 
     @property
+    def updates(self) -> Path:
+        """What was found by looking for newer sources: reports, the distribution's lists, advisories."""
+        return self.root / "updates"
+
+    @property
     def gitconfig(self) -> Path:
         """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"

@@ -5,20 +5,13 @@ What is run, and what has to be known first, is handed in: steps know nothing of
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
-from buildbot.process import buildstep
-from twisted.internet import threads
-
 from steps.checkout import check_request
-from steps.program import Limits, ProgramCommand, Telling, failure_in
-from steps.results import CANCELLED, SUCCESS
+from steps.process import Command, MasterProcess
+from steps.results import SUCCESS
 from workers.errors import Failure
-from workers.progress import seconds
-from workers.reports.base import decode
 
 StageName = Literal["gate", "collect", "plan", "publish"]
 
@@ -46,16 +39,6 @@ class Wanted:
     dry_run: bool
 
 
-@dataclass(frozen=True)
-class Command:
-    """How a stage is started, and where it leaves its report."""
-
-    argv: list[str]
-    directory: str
-    environment: dict[str, str]
-    report: Path
-
-
 class Making(Protocol):
     """What the steps need of the master. repository: whose commits are released; page_url: with a slash at its end."""
 
@@ -72,7 +55,7 @@ class Making(Protocol):
         """Brings the mirror up to date for a commit. Raises Failure."""
 
 
-class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
+class ReleaseStage(MasterProcess):
     """Runs one stage, shows its lines as they come, and checks what it left.
 
     Proves: the stage ended well and left its report.
@@ -80,16 +63,9 @@ class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
     """
 
     stage: ClassVar[StageName]
-    haltOnFailure = True
-    flunkOnFailure = True
-    logEnviron = False
-    interruptSignal = "TERM"
-    sigtermTime = 30
 
-    def __init__(self, making: Making, limits: Limits | None = None, **kwargs: Any) -> None:
-        limits = limits or Limits()
-        kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
-        super().__init__(**kwargs)
+    def __init__(self, making: Making, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.making = making
 
     async def run(self) -> int:
@@ -99,33 +75,11 @@ class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
             tag, dry_run = self.getProperty("tag"), self.getProperty("dry_run")
             wanted = Wanted(self.build.buildid, str(tag or ""), stamp.revision, dry_run is not False)
             await self.prepare(wanted)
-            return await self._run(self.making.command(self.stage, wanted))
+            report = await self.outcome(self.making.command(self.stage, wanted), StageReport)
         except Failure as failure:
             return await self.refuse(str(failure))
-
-    async def prepare(self, wanted: Wanted) -> None:
-        """What has to be there before the stage runs. Raises Failure."""
-
-    async def _run(self, started: Command) -> int:
-        log = await self.addLog("stdio")
-        command = ProgramCommand(
-            started.directory, started.argv, env=started.environment, timeout=self.timeout, maxTime=self.maxTime,
-            sigtermTime=self.sigtermTime, logEnviron=False, usePTY=False, interruptSignal=self.interruptSignal,
-            collectStderr=True, decodeRC={0: SUCCESS},
-        )  # fmt: skip
-        command.on_event = self._event
-        command.useLog(log, True)
-        await threads.deferToThread(_forget, started.report)
-        await self.runCommand(command)
-        if command.interrupted or self.stopped:
-            return CANCELLED
-        if command.didFail():
-            return await self.refuse(self._problem(command))
-        try:
-            data = await threads.deferToThread(started.report.read_bytes)
-        except OSError as error:
-            return await self.refuse(f"{self.name}: the stage left no report: {error}")
-        report = decode(data, StageReport, started.report.name)
+        if isinstance(report, int):
+            return report
         for name, value in report.properties.items():
             self.setProperty(name, value, self.name)
         for title, address in report.links.items():
@@ -133,22 +87,8 @@ class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
         self.said = report.summary
         return SUCCESS
 
-    def _problem(self, command: ProgramCommand) -> str:
-        if self.timed_out:
-            silent = command.remote_failure_reason == "timeout_without_output"
-            limit = (self.timeout if silent else self.maxTime) or 0
-            return f"{self.name}: ended after {seconds(limit)}{' without any output' if silent else ''}"
-        said = failure_in(command.stderr)
-        if command.rc is None or command.rc < 0 or not said:
-            said = f"{self.name}: the process was ended from outside (exit code {command.rc})\n"
-            said += "  A rebuild of this build takes it up where it stopped."
-        return said
-
-
-def _forget(report: Path) -> None:
-    """A report of an earlier try of the same build is none of this one."""
-    with contextlib.suppress(FileNotFoundError):
-        report.unlink()
+    async def prepare(self, wanted: Wanted) -> None:
+        """What has to be there before the stage runs. Raises Failure."""
 
 
 class Gate(ReleaseStage):

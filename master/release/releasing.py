@@ -14,7 +14,8 @@ from typing import Any
 
 from master.home import Home
 from master.mirror import Mirror
-from steps.release import Command, StageName, Wanted
+from steps.process import Command
+from steps.release import StageName, Wanted
 from workers.errors import Failure
 
 KEPT_RUNS = 20

@@ -21,6 +21,7 @@ from master.settings.derived import for_master, is_loopback, pull_workers, worke
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
+from master.updates import choice as updates_choice
 from master.watch import choice as watch_choice
 from workers.errors import Failure, unknown_name
 from workers.model import Matrix
@@ -77,6 +78,7 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "retention", retention_choice.complaint(settings.retention), "See docs/keeping.md."
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
+    yield "updates", updates_choice.complaint(settings.updates), "See docs/pins.md."
     cluster = "See docs/cluster.md."
     yield "database", cluster_choice.database_complaint(settings.database, settings.masters), cluster
     yield "cluster", cluster_choice.cluster_complaint(settings.cluster), cluster

@@ -19,6 +19,7 @@ from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
 from master.watch.choice import Health, Metrics
+from master.updates.choice import Updates
 
 
 @dataclass(frozen=True)
@@ -150,3 +151,4 @@ class Settings:
     database: Database = field(default_factory=Database)
     cluster: Cluster = field(default_factory=Cluster)
     masters: list[MasterSettings] = field(default_factory=list)
+    updates: Updates = field(default_factory=Updates)

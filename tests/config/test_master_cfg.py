@@ -18,6 +18,7 @@ from master.access import RELEASE, hash_of
 from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
 from master.schedulers import CHOSEN_CELLS, PUSH
+from master.updates.looking_after import PINS, PINS_FORM, PINS_NIGHTLY
 from workers.machine import native_target
 from workers.model import ROOT, load_matrix
 
@@ -30,7 +31,8 @@ STAGES = [
 ]  # fmt: skip
 OWN = ("housekeeping",)
 RELEASE_STAGES = ["gate", "collect", "plan", "publish"]
-NO_CELLS = (FARM, RELEASE)
+NO_CELLS = (FARM, RELEASE, PINS)
+PINS_STAGES = ["look", "advisories", "candidates", "request-builds"]
 
 
 def load(home: Path, toml: str = "") -> Any:
@@ -63,7 +65,7 @@ def test_master_cfg_only_assembles() -> None:
 
 def test_the_steps_of_every_cell_are_the_stages_in_their_order(config: Any) -> None:
     for name, builder in builders(config).items():
-        others = {FARM: ["fan-out"], RELEASE: RELEASE_STAGES}
+        others = {FARM: ["fan-out"], RELEASE: RELEASE_STAGES, PINS: PINS_STAGES}
         assert step_names(builder) == others.get(name, STAGES), name
 
 
@@ -163,6 +165,29 @@ def test_the_fan_out_and_releases_take_no_worker_from_the_cells(config: Any) -> 
 def test_releases_are_made_one_at_a_time(config: Any) -> None:
     (lock,) = builders(config)[RELEASE].locks
     assert (lock.lockid.name, lock.mode) == ("release", "exclusive")
+
+
+def test_the_pins_are_looked_after_at_night_unless_no_hour_is_chosen(config: Any, tmp_path: Path) -> None:
+    clock = config.schedulers[PINS_NIGHTLY]
+    assert (clock.builderNames, clock._config_kwargs["hour"]) == ([PINS], [3])
+    stamp = clock._config_kwargs["codebases"][""]
+    (poller,) = config.change_sources
+    assert stamp["repository"] == poller._config_kwargs["repourl"]
+    by_hand = load(tmp_path / "by-hand", f"[updates]\nhours = []\nbranches = false\n{worker(X86)}")
+    assert PINS_FORM in by_hand.schedulers
+    assert PINS_NIGHTLY not in by_hand.schedulers
+    assert step_names(builders(by_hand)[PINS]) == PINS_STAGES[:-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("hours = [24]", "a day has no such hour"), ("minute = 60", "an hour has no such minute"),
+     ("most = 0", "too few or too many"), ('author = "me"', "git takes no such author")],
+)  # fmt: skip
+def test_wrong_settings_of_looking_after_are_told(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        load(tmp_path, f"[updates]\n{line}\n")
+    assert said in caught.value.errors[0]
 
 
 def test_a_release_is_a_dry_run_unless_it_says_otherwise(config: Any) -> None:

@@ -104,6 +104,22 @@ class Distribution:
             raise Missed(f"the distribution lists it ({_named(entries.values())}), but its mirror has not got the file")
         return left
 
+    def everything(self) -> tuple[list[Listed], list[str]]:
+        """All files of the wanted packages in all suites, and what the client complained of. Raises Missed."""
+        index = self._current(_LISTS_GOOD_FOR_ANOTHER_LOOK_S)
+        return [one for one in index.files if one.package in self._packages], index.problems
+
+    def fetch(self, entry: Listed, place: Path) -> None:
+        """Has the client fetch a listed file to `place`, checked against the list's digest. Raises Missed."""
+        self._current()
+        done = self._run(str(_APT_HELPER), "download-file", entry.url, str(place), f"SHA256:{entry.sha256}")
+        if done.returncode != 0 or not place.exists():
+            output = done.stdout + done.stderr
+            full_disk(output, place)
+            gone = re.search(r"\b404 +Not Found", output) is not None
+            why = "is listed, but its mirror has not got the file" if gone else f": {_complaint(output)}"
+            raise Missed(f"the distribution's {_named([entry])} {why}".replace(" : ", ": "))
+
     def download(self, file: PinnedFile, directory: Path, meter: Meter) -> tuple[Path, str]:
         """Has the client fetch the file into `directory`; returns it, and where it came from for people.
 

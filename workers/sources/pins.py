@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,6 +65,7 @@ class Pin:
     """A release of a source. `size` is in bytes, None where nobody could measure it: then the sha256 alone is checked.
 
     sha256 and size are those of the file at `urls`, or where there are none, of the one file that its only origin has.
+    released: the newest time in the tarball, as a day (2026-06-08); "" where nobody has looked.
     """
 
     source: str
@@ -77,6 +79,7 @@ class Pin:
     purl: str | None
     distro: Distro | None
     pypi: Wheel | None
+    released: str = ""
 
     @cached_property
     def files(self) -> tuple[PinnedFile, ...]:
@@ -102,6 +105,7 @@ class _Release(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str
     urls: tuple[str, ...] = ()
     size: int | None = None
+    released: str = ""
     distro: Distro | None = None
     pypi: Wheel | None = None
     licences: tuple[str, ...] | None = None
@@ -129,8 +133,16 @@ class Pins(dict[str, tuple[Pin, ...]]):
 def load_pins(path: Path = DATA / "sources.toml") -> Mapping[str, tuple[Pin, ...]]:
     """Reads the pins. Raises Failure, which names table and key, when the file can't be read or is inconsistent."""
     try:
-        raw = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return parse_pins(path.read_text(), path)
+    except OSError as error:
+        raise _bad(path, "", str(error)) from error
+
+
+def parse_pins(text: str, path: Path = DATA / "sources.toml") -> Mapping[str, tuple[Pin, ...]]:
+    """The same from the file's text. path: what the Failure calls it."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise _bad(path, "", str(error)) from error
     sources = {name: _source(path, name, table) for name, table in raw.items()}
     own = {name: tuple(_pins_of(path, name, name, source)) for name, source in sources.items()}
@@ -192,6 +204,8 @@ def _problem(release: _Release, seen: set[str]) -> str | None:
     for key, size in (("size", release.size), ("distro.size", distro.size if distro else None)):
         if size is not None and size <= 0:
             return f"{key}: {size} is not a number of bytes"
+    if release.released and not _is_day(release.released):
+        return f"released: {release.released!r} is no day, such as 2026-06-08"
     for url in release.urls:
         if urlsplit(url).scheme not in {"https", "http"} or not PurePosixPath(urlsplit(url).path).name:
             return f"urls: {url!r} is not the URL of a file"
@@ -200,6 +214,13 @@ def _problem(release: _Release, seen: set[str]) -> str | None:
     if not release.urls and distro is not None and distro.sha256 is not None:
         return "distro.sha256 is for repacked tarballs beside upstream's own; without urls it belongs into sha256"
     return None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _pins_of(path: Path, table: str, source: str, rows: _Source) -> Iterator[Pin]:
@@ -222,6 +243,7 @@ def _pins_of(path: Path, table: str, source: str, rows: _Source) -> Iterator[Pin
             purl=purl,
             distro=row.distro,
             pypi=row.pypi,
+            released=row.released,
         )
 
 

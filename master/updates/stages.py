@@ -1,0 +1,279 @@
+"""The stages of looking after the pins, in their order. Each reads what the one before left, and can be run again."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from master import settings as farm_settings
+from master.home import Home, cache_directory
+from master.mirror import fetch_now
+from master.settings import Settings
+from master.updates.branches import Bumps, branch_of
+from master.updates.candidates import (
+    CandidatesReport,
+    Made,
+    in_turn,
+    mends,
+    message,
+    sources_of,
+    stands,
+    touched,
+)  # fmt: skip
+from steps.updates import Branch, StageName, UpdatesStageReport
+from workers.errors import Failure
+from workers.model import Matrix
+from workers.programs.updates import listing, once, said_of
+from workers.progress import Progress
+from workers.reports.base import read_report, write_report
+from workers.sources.pins import Pin, parse_pins
+from workers.sources.settings import SourceSettings
+from workers.updates.advisories import AdvisoriesReport, names_of_pins
+from workers.updates.feeds import gather
+from workers.updates.looking import Sources, distribution_lists, look
+from workers.updates.model import Refused, Standing, UpdatesReport
+from workers.updates.page import in_words
+from workers.updates.rewriting import with_pin
+from workers.updates.rules import KEYS, Rule, parse_rules
+from workers.updates.taking import Means, take
+from workers.updates.web import Reader
+from workers.updates.witnesses import Court
+
+LOOK, ADVISORIES, CANDIDATES = "updates.json", "advisories.json", "candidates.json"
+PINS, RULES = "cpython-unix/sources.toml", "cpython-unix/updates.toml"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage works on. only: names of sources, all when there are none."""
+
+    home: Home
+    settings: Settings
+    matrix: Matrix
+    only: tuple[str, ...]
+    progress: Progress
+
+    @cached_property
+    def bumps(self) -> Bumps:
+        url = farm_settings.repository_url(self.settings, self.home)
+        return Bumps(self.home.repository, self.settings.updates.push_to or url, self.settings.updates.author)
+
+    @cached_property
+    def base(self) -> str:
+        """The head of the branch that is looked after, fetched now. Raises Failure."""
+        fetch_now(self.home.repository, farm_settings.repository_url(self.settings, self.home))
+        branch = self.settings.repository.branch
+        head = self.bumps.head(branch)
+        if head is None:
+            raise Failure(
+                "repository", f"there is no branch {branch}", todo="See [repository] branch in settings.toml."
+            )
+        return head
+
+    def text(self, path: str) -> str:
+        """A file of that commit. Raises Failure when it has none."""
+        text = self.bumps.text(self.base, path)
+        if text is None:
+            raise Failure(
+                "updates", f"{self.base[:12]} has no {path}", todo="Bring the branch up to a pymint that has it."
+            )
+        return text
+
+    @cached_property
+    def pins(self) -> Mapping[str, tuple[Pin, ...]]:
+        return parse_pins(self.text(PINS))
+
+    @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        return parse_rules(self.text(RULES))
+
+    @cached_property
+    def court(self) -> Court:
+        """Keys are this machine's and this checkout's: a commit does not say whose signature is good."""
+        root, keys = self.settings.updates.sigstore_root, self.settings.updates.keys
+        lists = once(lambda: distribution_lists(self.home.updates, self.pins, self.progress))
+        own = (self.home.root / keys,) if keys else ()
+        return Court(Reader(), cache_directory(), lists, self.home.root / root if root else None, (*own, KEYS))
+
+    @property
+    def sources(self) -> SourceSettings:
+        chosen = self.settings.sources
+        offline = Path(chosen.offline) if chosen.offline else None
+        return SourceSettings(tuple(chosen.mirrors), offline, chosen.distro, chosen.upstream)
+
+
+def look_for(work: Work) -> UpdatesStageReport:
+    """Raises Failure when the pins can't be read; a source that can't be asked is told, and is none."""
+    unknown = [name for name in work.only if name not in work.pins]
+    if unknown:
+        raise Failure("updates", f"there is no source {', '.join(unknown)}", todo=f"Known: {', '.join(work.pins)}.")
+    chosen = {name: work.pins[name] for name in work.only or work.pins}
+    asked = Sources(work.sources, work.court.reader, listing(work.court.distribution, work.progress))
+    found = look(chosen, work.rules, asked, work.progress)
+    for one in found:
+        work.progress.line(said_of(one))
+    report = UpdatesReport("pymint/updates/1", True, int(time.time()), _with_others(work, found))
+    write_report(report, work.home.updates / LOOK)
+    return UpdatesStageReport("pymint/updates-stage/1", in_words(report), {"how the pins stand": "pins/"})
+
+
+def _with_others(work: Work, found: list[Standing]) -> list[Standing]:
+    """What was found now, and of the sources that were not asked for, what was found before."""
+    if not work.only:
+        return found
+    now = {one.source: one for one in found}
+    path = work.home.updates / LOOK
+    before = {one.source: one for one in read_report(path, UpdatesReport).pins} if path.exists() else {}
+    return [one for name in work.pins if (one := now.get(name, before.get(name))) is not None]
+
+
+def read_advisories(work: Work) -> UpdatesStageReport:
+    """Raises nothing of its own: what can't be read is told on the page."""
+    names = names_of_pins(pin for releases in work.pins.values() for pin in releases)
+    wheres = tuple(
+        where if urlsplit(where).scheme in {"http", "https"} else str(work.home.root / where)
+        for where in work.settings.updates.advisories
+    )
+    known = gather(wheres, names, work.home.updates / "advisories", work.court.reader)
+    write_report(known, work.home.updates / ADVISORIES)
+    for feed in known.feeds:
+        work.progress.line(f"{feed.where}: {feed.count} advisories{f'; {feed.problem}' if feed.problem else ''}")
+    if not known.known:
+        why = "none are configured" if not known.feeds else "none could be read"
+        return UpdatesStageReport("pymint/updates-stage/1", f"CVEs unknown: {why}")
+    report = read_report(work.home.updates / LOOK, UpdatesReport)
+    total = sum(feed.count for feed in known.feeds)
+    return UpdatesStageReport("pymint/updates-stage/1", f"{total} advisories read; {in_words(report, known)}")
+
+
+def make_candidates(work: Work) -> UpdatesStageReport:
+    """What can't be pinned is told and keeps nothing else back. Raises Failure when no report is there to read."""
+    report = read_report(work.home.updates / LOOK, UpdatesReport)
+    known = read_report(work.home.updates / ADVISORIES, AdvisoriesReport)
+    chosen = [one for one in in_turn(report.pins, known) if not work.only or one.source in work.only]
+    made: list[Made] = []
+    fresh = 0
+    for one in chosen:
+        try:
+            result = _standing_branch(work, one)
+        except Failure as failure:
+            result = _not_made(one, failure)
+        if result is None and (fresh >= work.settings.updates.most or not work.settings.updates.branches):
+            words = "others go first" if work.settings.updates.branches else "[updates] branches is off"
+            result = Made(one.source, one.newest, one.pinned, "waiting", words)
+        elif result is None:
+            fresh += 1
+            try:
+                result = _make(work, one, known)
+            except Failure as failure:
+                result = _not_made(one, failure)
+        named = [found.id for found in mends(one, result.version, known)]
+        made.append(replace(result, mends=named))
+        work.progress.line(f"{result.source} {result.version}: {result.state}: {result.words}")
+    kept = _remembered(work, {one.source for one in made})
+    write_report(
+        CandidatesReport("pymint/candidates/1", int(time.time()), work.base, [*made, *kept]),
+        work.home.updates / CANDIDATES,
+    )
+    branched = [one for one in made if one.state == "branched"]
+    due = [
+        Branch(one.branch, one.commit, one.cells)
+        for one in branched
+        if one.cells and not (work.home.updates / "requested" / one.commit).exists()
+    ]
+    words = ", ".join(f"{one.source} {one.version}" for one in branched) or "no candidate"
+    waiting = sum(one.state == "waiting" for one in made)
+    refused = sum(one.state == "refused" for one in made)
+    more = (f", {waiting} wait" if waiting else "") + (f", {refused} not taken" if refused else "")
+    return UpdatesStageReport(
+        "pymint/updates-stage/1", f"{words}{more}", {"how the pins stand": "pins/"}, builds=due,
+        requested=str(work.home.updates / "requested"), problem=_outcry([one for one in made if one.loud]),
+    )  # fmt: skip
+
+
+def _outcry(loud: list[Made]) -> str:
+    """What is told loudly, though all that is good goes on."""
+    if not loud:
+        return ""
+    failure = Failure(
+        "updates", f"{', '.join(f'{one.source} {one.version}' for one in loud)} may not be what is offered as it",
+        found="\n          ".join(one.words for one in loud),
+        todo="Nothing of it was pinned. Compare with what upstream says elsewhere before anything else is done:\n"
+        "a mirror may lie, a key may be new (docs/pins.md says how one is added).",
+    )  # fmt: skip
+    return str(failure)
+
+
+def _not_made(one: Standing, failure: Failure) -> Made:
+    """A branch that could not be written: loud, since a person has to see to it."""
+    words = f"{failure.what}{f' ({failure.found})' if failure.found else ''}"
+    return Made(one.source, one.newest, one.pinned, "refused", words, loud=True)
+
+
+def _remembered(work: Work, without: set[str]) -> list[Made]:
+    """Of the sources that were not asked for this time, what stands since an earlier time."""
+    path = work.home.updates / CANDIDATES
+    if not work.only or not path.exists():
+        return []
+    return [one for one in read_report(path, CandidatesReport).made if one.source not in without]
+
+
+def _cells(work: Work, source: str) -> list[str]:
+    fips = work.settings.fips
+    shared = {name: str(table["else"]) for name, table in tomllib.loads(work.text(PINS)).items() if "else" in table}
+    cells = farm_settings.push_cells(work.settings, work.matrix)
+    return touched(source, cells, sources_of(fips.procedure, fips.slh_dsa), shared)
+
+
+def _standing_branch(work: Work, one: Standing) -> Made | None:
+    """What an earlier time made of the release, where that still holds; None where it is to be made."""
+    branch = branch_of(one.source, one.newest)
+    head = work.bumps.head(branch)
+    if head is None:
+        return None
+    if work.bumps.author_of(head) != work.settings.updates.author:
+        words = f"{branch} has a commit of {work.bumps.author_of(head)}: it is theirs now"
+        return Made(one.source, one.newest, one.pinned, "kept", words, branch, head, _cells(work, one.source))
+    before = work.bumps.parent(head)
+    texts = work.bumps.text(head, PINS), work.bumps.text(before, PINS)
+    if not stands(*texts, work.text(PINS), one.source, one.newest, parse_pins):
+        return None
+    return Made(
+        one.source, one.newest, one.pinned, "branched", "its branch stands since an earlier time", branch, head,
+        _cells(work, one.source), _vouches_before(work, branch),
+    )  # fmt: skip
+
+
+def _vouches_before(work: Work, branch: str) -> list[str]:
+    path = work.home.updates / CANDIDATES
+    before = read_report(path, CandidatesReport).made if path.exists() else []
+    return next((one.vouches for one in before if one.branch == branch), [])
+
+
+def _make(work: Work, one: Standing, known: AdvisoriesReport) -> Made:
+    pin, rule = work.pins[one.source][0], work.rules[one.source]
+    taken = take(one, pin, rule, Means(work.court, work.progress))
+    if isinstance(taken, Refused):
+        return Made(one.source, taken.version, one.pinned, "refused", taken.why, loud=taken.loud)
+    branch = branch_of(taken.source, taken.version)
+    fixed = mends(one, taken.version, known)
+    text = with_pin(work.text(PINS), taken, rule)
+    commit = work.bumps.commit(work.base, PINS, text, message(taken, fixed, known.known))
+    work.bumps.push(commit, branch, work.bumps.head(branch))
+    vouches = [verdict.said for verdict in taken.verdicts]
+    words = f"pinned on {branch}"
+    return Made(
+        one.source, taken.version, one.pinned, "branched", words, branch, commit, _cells(work, one.source), vouches
+    )
+
+
+STAGES: Mapping[StageName, Callable[[Work], UpdatesStageReport]] = {
+    "look": look_for,
+    "advisories": read_advisories,
+    "candidates": make_candidates,
+}
