@@ -24,6 +24,7 @@ from typing import Any
 
 from master import settings as farm_settings
 from master.home import Home
+from master.instance import PASSWORD
 from master.release.enclosure import Covered
 from master.settings import Settings
 from master.signing import choice, keys, pen
@@ -37,7 +38,6 @@ KEPT = {
     "LD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH", "GIT_CONFIG_GLOBAL", "GIT_TERMINAL_PROMPT",
 }  # fmt: skip
 KEPT_PREFIXES = ("LC_", "MINT_", "PYMINT_", "PYTHON")
-PASSWORD = "MINT_PASSWORD"
 # Where the clients of places, keys and forges look when no setting names a file.
 BELOW_HOME = (
     ".aws", ".azure", ".boto", ".config/gcloud", ".config/gh", ".config/git/credentials", ".config/rclone", ".docker",

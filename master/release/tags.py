@@ -51,7 +51,8 @@ def ask(home: Home, settings: Settings, tag: str, commit: str, *, dry_run: bool,
             continue
         except Failure as failure:
             # What stands in the way is the place, or what opens it; another tag would not help.
-            return f"the tag {tag} can't be looked up: {failure.what}. {failure.todo.splitlines()[0].rstrip('.')}"
+            advice = failure.todo.partition("\n")[0].rstrip(".")
+            return f"the tag {tag} can't be looked up: {failure.what}. {advice}".rstrip(". ")
     made = farm_settings.store_path(settings, home) / kept.RELEASES / tag
     commits = {path.parent.name: read_report(path, Plan).commit for path in made.glob(f"*/{PLAN_NAME}")}
     return objection(tag, commit, holders, commits, begun=begun)

@@ -68,6 +68,7 @@ def farm(
     one = Farm(tmp_path_factory.mktemp("places"), pushed=[], more_settings=settings)
     one.first = make_repository(one.repository)
     hub.commits.add(one.first)
+    one.http.timeout = 300  # a machine that compiles beside the tests answers late
     token(one, fake_github.TOKEN)
     try:
         one.up()
