@@ -58,6 +58,7 @@ def typed(farm: Farm, *arguments: str, password: str | None = None) -> tuple[int
         child.sendline(password)
     child.expect(pexpect.EOF)
     child.close()
+    assert child.exitstatus is not None, "it was ended by a signal"
     return child.exitstatus, (shown + (child.before or "")).replace("\r\n", "\n")
 
 
@@ -68,7 +69,7 @@ def request(farm: Farm, user: str, password: str) -> tuple[int, str]:
 def test_a_releaser_gets_past_the_role_to_the_gate(farm: Farm) -> None:
     code, shown = request(farm, "anna", WORD)
     assert code == 1
-    assert f"revision: 0 of 1 cells are ready (set [release] cells). Missing: {cell_name()}." in shown
+    assert f"revision: 0 of 1 cell is ready (set [release] cells). Missing: {cell_name()}." in shown
     assert "Password of anna: \n" in shown
     assert WORD not in shown
 

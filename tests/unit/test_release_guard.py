@@ -13,6 +13,7 @@ import pytest
 
 from master.home import Home
 from master.release import guard
+from master.release.enclosure import Covered
 from master.settings import Settings, parse
 from workers.model import ROOT
 
@@ -23,6 +24,7 @@ import json, os, socket, sys
 from pathlib import Path
 from master.home import Home
 from master.release import guard
+from master.release.enclosure import Covered
 from master.settings import load
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
@@ -158,7 +160,7 @@ def test_what_is_covered_is_what_the_settings_name_and_where_clients_look(tmp_pa
         (user / name).touch()
     environment = {"HOME": str(user), "AWS_CONFIG_FILE": str(user / "elsewhere"), "NETRC": str(user / "gone")}
     found = guard.covered(Home(tmp_path, ROOT), settings, environment)
-    assert found == guard.Covered(
+    assert found == Covered(
         str(tmp_path / "keys"),
         [str(tmp_path / "secrets"), str(user / ".aws")],
         ["/etc/s3", str(tmp_path / "pin"), "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -22,9 +23,9 @@ sys.stdin.read()
 """
 
 
-def started(output: object) -> subprocess.Popen[str]:
+def started(output: int | IO[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdin=subprocess.PIPE, stdout=output, text=True, process_group=0,  # type: ignore[call-overload]
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdin=subprocess.PIPE, stdout=output, text=True, process_group=0,
     )  # fmt: skip
 
 

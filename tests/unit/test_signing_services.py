@@ -1,6 +1,7 @@
 """Keys in AWS KMS and in Vault, by their URIs: over HTTP, against fakes of both services on loopback.
 
-moto is a fake of AWS, made by others, which signs for real; Vault's is `fake_vault`, after its documentation. Neither
+moto is a fake of AWS, made by others, which signs for real, but (5.2, as it says itself) takes a digest for a message
+and hashes it again: here it is taught what AWS documents. Vault's is `fake_vault`, after its documentation. Neither
 tells how the real services differ from what they document.
 """
 
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from master import instance
@@ -53,9 +56,21 @@ class Service:
 def kms() -> Iterator[Any]:
     """AWS KMS, with two keys for signing, ECDSA on P-256."""
     import boto3
+    from moto.kms.utils import ECDSAPrivateKey
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    def of_digest(key: Any, message: bytes, signing_algorithm: str) -> bytes:
+        """https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html, MessageType DIGEST, as clients ask."""
+        assert signing_algorithm == "ECDSA_SHA_256"
+        return bytes(key.private_key.sign(message, ec.ECDSA(Prehashed(hashes.SHA256()))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ECDSAPrivateKey, "sign", of_digest)
+        yield from _moto(ThreadedMotoServer, boto3)
+
+
+def _moto(kind: Any, boto3: Any) -> Iterator[Any]:
+    server = kind(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     client = boto3.session.Session().client(
