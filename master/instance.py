@@ -35,8 +35,10 @@ from master.signing import keeping
 from workers.errors import Failure
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
-# What the clients of key services and devices look for in the environment.
-SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB")
+# What the clients of key services, devices and forges look for in the environment.
+SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB", "GITHUB_", "GH_")
+# Of whoever called ./mint, for that command alone.
+PASSWORD = "MINT_PASSWORD"
 
 
 @dataclass(frozen=True)
@@ -165,11 +167,8 @@ def git_configuration(repository: str) -> str:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    said = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith("GIT_") and key not in ("PYMINT_EVENTS", "MINT_MASTER")
-    }
+    left_out = ("PYMINT_EVENTS", "MINT_MASTER", PASSWORD)
+    said = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") and key not in left_out}
     which = {"MINT_MASTER": home.name} if home.name else {}
     return {
         **said,
