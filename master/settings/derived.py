@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from master.home import Home
-from master.settings.tables import Protocol, Settings, WorkerSettings
+from master.settings.tables import Settings, WorkerSettings
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import Cell, Matrix
@@ -62,6 +62,8 @@ def disk_wanted_gb(settings: Settings, worker: WorkerSettings) -> float:
     """Of a machine that is somebody's desk as well, the local one, no more is wanted than one build takes."""
     wanted = min(settings.watch.disk_gb, LOCAL_DISK_GB) if worker.name == LOCAL_WORKER else settings.watch.disk_gb
     return wanted if worker.disk_gb is None else worker.disk_gb
+
+
 def main_workers(settings: Settings) -> list[WorkerSettings]:
     """Those that build what is on branches. None of them ever runs anything of a pull request."""
     return [worker for worker in workers_of(settings) if not worker.pull_requests]
@@ -152,4 +154,5 @@ def for_master(settings: Settings, name: str | None, path: Path) -> Settings:
             found=f"{name!r}, by --master or MINT_MASTER", todo="Name another, or add it. See docs/cluster.md.",
         )  # fmt: skip
     web = replace(settings.web, port=one.web_port, interface=one.web_interface)
-    return replace(settings, web=web, protocol=Protocol(one.worker_port, one.worker_interface))
+    protocol = replace(settings.protocol, port=one.worker_port, interface=one.worker_interface)
+    return replace(settings, web=web, protocol=protocol)

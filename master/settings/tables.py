@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from master.access.choice import Access
+from master.cluster.choice import Cluster, Database, MasterSettings
 from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
+from master.github.choice import GitHub
 from master.images.choice import Images
 from master.notices.choice import Notices
-from master.github.choice import GitHub
 from master.pulls.choice import PullRequests
-from master.cluster.choice import Cluster, Database, MasterSettings
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
 from master.signing.choice import Signing
-from master.watch.choice import Health, Metrics
 from master.updates.choice import Updates
+from master.watch.choice import Health, Metrics
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_both_have_all_builders_forms_and_workers_and_share_nothing_that_is_insi
     assert {one.name for one in a.builders} == {one.name for one in b.builders}
     assert set(a.schedulers) == set(b.schedulers)
     shared = {one.name for one in a.workers} & {one.name for one in b.workers}
-    assert shared == {"one", "__Janitor"}
+    assert shared == {"one"}
     for config, inside in ((a, "__farm-a"), (b, "__farm-b")):
         found = {one.name: one.workernames for one in config.builders}
         assert found[FARM] == found[RELEASE] == [inside]

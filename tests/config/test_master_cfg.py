@@ -17,6 +17,7 @@ from master import settings
 from master.access import RELEASE, hash_of
 from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
+from master.retention.builder import HOUSEKEEPING
 from master.schedulers import CHOSEN_CELLS, PUSH
 from master.updates.looking_after import PINS, PINS_FORM, PINS_NIGHTLY
 from workers.machine import native_target
@@ -172,7 +173,7 @@ def test_the_pins_are_looked_after_at_night_unless_no_hour_is_chosen(config: Any
     assert (clock.builderNames, clock._config_kwargs["hour"]) == ([PINS], [3])
     stamp = clock._config_kwargs["codebases"][""]
     (poller,) = config.change_sources
-    assert stamp["repository"] == poller._config_kwargs["repourl"]
+    assert stamp["repository"] == poller._config_kwargs.get("repourl", poller._config_args[0])
     by_hand = load(tmp_path / "by-hand", f"[updates]\nhours = []\nbranches = false\n{worker(X86)}")
     assert PINS_FORM in by_hand.schedulers
     assert PINS_NIGHTLY not in by_hand.schedulers
@@ -371,6 +372,8 @@ def test_workers_may_be_containers_and_pods_and_the_ward_looks_after_all(tmp_pat
     assert names == ["fit", "checkout", "image-build", "image-fips-policy"]
     assert builders(config)["images-x86_64"].workernames == ["iron"]
     assert config.schedulers["force-images"].builderNames == ["images-x86_64"]
+
+
 CELL = f"cpython-3.13-{X86}-noopt"
 PULLS = (
     f'[github]\nrepository = "example/pythons"\ntoken_file = "token"\nwebhook_secret_file = "hook"\n'
@@ -389,7 +392,8 @@ def with_pulls(tmp_path: Path) -> Any:
 
 def test_pull_requests_have_their_own_builders_and_workers(with_pulls: Any) -> None:
     for name, builder in builders(with_pulls).items():
-        wanted = {FARM: FARM_WORKER, RELEASE: FARM_WORKER, f"pr-{CELL}": "strangers"}.get(name, "local")
+        inside = dict.fromkeys((FARM, RELEASE, PINS, HOUSEKEEPING), FARM_WORKER)
+        wanted = {**inside, f"pr-{CELL}": "strangers"}.get(name, "local")
         assert builder.workernames == [wanted]
         assert len(name) <= 70
     assert [name for name in builders(with_pulls) if name.startswith("pr-")] == [f"pr-{CELL}"]
