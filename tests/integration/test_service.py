@@ -60,7 +60,7 @@ def test_systemd_takes_the_units(own_farm: Farm, tmp_path: Path) -> None:
         text = mint(own_farm, "service", "print", name, "--user", "root").stdout
         unit = tmp_path / f"pymint-{name}.service"
         unit.write_text(text)
-        assert f"ExecStart={ROOT}/mint service run {name}" in text
+        assert f'ExecStart="{ROOT}/mint" service run {name}' in text
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.glob("*.service"))], capture_output=True,
         text=True, check=False,
