@@ -217,7 +217,16 @@ def _keep_before_upgrade(home: Home, known: str) -> None:
     if not before.exists():
         copied = home.master / "state.copy.sqlite"
         copied.unlink(missing_ok=True)
-        copy_database(home.database, copied)
+        try:
+            copy_database(home.database, copied)
+        except Failure as failure:
+            raise Failure(
+                "master",
+                f"the database could not be made fit for Buildbot {buildbot.version}",
+                wanted=failure.wanted,
+                found=failure.found,
+                todo="Nothing was changed. Look at the disk, or restore a backup: docs/keeping.md.",
+            ) from failure
         copied.rename(before)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +33,8 @@ StartLimitBurst=10
 Type={kind}
 User={user}
 WorkingDirectory={checkout}
-Environment=MINT_HOME={home} MINT_CACHE={cache}
-ExecStart={checkout}/mint service run {name}
+Environment="MINT_HOME={home}" "MINT_CACHE={cache}"
+ExecStart="{checkout}/mint" service run {name}
 {watchdog}Restart=on-failure
 RestartSec=5
 # SIGTERM to the process itself; what it started ends with it.
@@ -69,18 +70,31 @@ SystemCallArchitectures=native
 
 def unit(farm: Farm, name: str, user: str) -> str:
     """The text of a unit. The dry runs of releases make namespaces, so those are not taken from the master."""
+    places = places_of(farm)
+    master = name == "master"
+    return TEMPLATE.format(
+        name=name, home=_escaped(farm.home.root), user=user, checkout=_escaped(farm.home.checkout),
+        cache=_escaped(cache_directory()), kind="notify" if master else "exec",
+        after="" if master else " pymint-master.service",
+        watchdog="NotifyAccess=main\nWatchdogSec=180\n" if master else "",
+        hardening=HARDENING.format(writable=" ".join(f'"{_escaped(one)}"' for one in places)) if master else "",
+    )  # fmt: skip
+
+
+def _escaped(path: Path) -> str:
+    """As units write a percent sign."""
+    return str(path).replace("%", "%%")
+
+
+def places_of(farm: Farm) -> list[Path]:
+    """Where the master writes. The virtual environment follows a newer list of packages."""
     places = {farm.home.root, cache_directory(), settings.store_path(farm.settings, farm.home)}
+    places.add(farm.home.checkout / ".venv")
     if farm.settings.backup.directory is not None:
         places.add(farm.home.root / farm.settings.backup.directory)
     if "directory" in farm.settings.release.places:
         places.add(farm.home.root / farm.settings.release.directory)
-    master = name == "master"
-    return TEMPLATE.format(
-        name=name, home=farm.home.root, user=user, checkout=farm.home.checkout, cache=cache_directory(),
-        kind="notify" if master else "exec", after="" if master else " pymint-master.service",
-        watchdog="NotifyAccess=main\nWatchdogSec=180\n" if master else "",
-        hardening=HARDENING.format(writable=" ".join(sorted(map(str, places)))) if master else "",
-    )  # fmt: skip
+    return sorted(places)
 
 
 def _daemon(farm: Farm, name: str) -> Daemon:
@@ -121,6 +135,10 @@ def install(names: tuple[str, ...], user: str | None) -> None:
             "`./mint service print` shows what it would write.",
         )  # fmt: skip
     chosen = names or tuple(one for one in NAMES if one == "master" or settings.local_worker(farm.settings))
+    for place in places_of(farm):
+        if not place.exists():  # systemd refuses to start what names a place that is not there
+            place.mkdir(parents=True)
+            shutil.chown(place, user or getpass.getuser())
     for name in chosen:
         write_file(UNITS / f"pymint-{name}.service", unit(farm, name, user or getpass.getuser()).encode())
     units = [f"pymint-{name}.service" for name in chosen]

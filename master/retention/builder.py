@@ -14,6 +14,8 @@ from steps.housekeeping import Housekeep
 
 HOUSEKEEPING = "housekeeping"
 NOW = "housekeeping-now"
+# Of a source stamp: this builder builds no commit.
+FIELDS = ("branch", "revision", "repository", "project")
 
 
 def builder_of(home: Home, worker: str) -> Any:
@@ -31,8 +33,8 @@ def builder_of(home: Home, worker: str) -> Any:
 
 
 def schedulers_of(chosen: Settings) -> list[Any]:
-    nothing = util.FixedParameter(name="", default="")
-    source = util.CodebaseParameter("", branch=nothing, revision=nothing, repository=nothing, project=nothing)
+    nothing = {name: util.FixedParameter(name=name, default="") for name in FIELDS}
+    source = util.CodebaseParameter("", **nothing)
     return [
         schedulers.Nightly(name=HOUSEKEEPING, builderNames=[HOUSEKEEPING], hour=chosen.retention.hour, minute=17),
         schedulers.ForceScheduler(

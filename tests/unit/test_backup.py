@@ -234,6 +234,6 @@ def test_a_killed_backup_leaves_the_one_before_it_whole(farm: Sample, where: str
     assert len(names) == (2 if where == "sweep" else 1)
     for name in names:
         assert checking.problems(farm.backups, farm.backups.read(name)[1]) == []
-    assert Store(back(farm, name=before.name).root / "store").find(BUILDER, 1) is not None  # type: ignore[arg-type]
+    assert Store(back(farm, name=before.name).root / "store").find(BUILDER, 1) is not None
     farm.backup()
     assert list(farm.backups.directory.glob(".new-*")) == [], "what the killed one left is gone"

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import buildbot
 import pytest
 
 from master import instance, settings
@@ -54,6 +55,26 @@ def test_a_database_that_can_not_be_made_is_a_failure_that_says_why(home: Home) 
         instance.upgrade_database(home, settings.Settings())
     assert "file is not a database" in str(caught.value)
     assert not (home.master / "database-release").exists()
+
+
+def test_an_older_database_is_kept_before_it_is_upgraded_and_a_newer_one_is_refused(home: Home) -> None:
+    home.master.mkdir(parents=True)
+    marker = home.master / "database-release"
+    instance.upgrade_database(home)
+    before = home.master / f"state.before-{buildbot.version}.sqlite"
+    assert not before.exists(), "a new one has nothing before it"
+    with sqlite3.connect(home.database) as database:
+        database.execute("INSERT INTO masters (name, name_hash, active, last_active) VALUES ('old', 'old', 0, 1)")
+    marker.write_text("4.2.1")
+    instance.upgrade_database(home)
+    assert marker.read_text() == buildbot.version
+    with sqlite3.connect(before) as kept:
+        assert kept.execute("SELECT name FROM masters").fetchall() == [("old",)]
+    marker.write_text("99.0")
+    with pytest.raises(Failure, match="a newer Buildbot's") as caught:
+        instance.prepare(home, settings.Settings())
+    assert "docs/upgrading.md" in str(caught.value)
+    assert marker.read_text() == "99.0"
 
 
 def test_passwords_are_made_once_and_nobody_else_reads_them(home: Home) -> None:

@@ -85,7 +85,7 @@ def written(value: Any, draw: Any) -> str:
         styles += [f"'{value}'", f"'''\n{value}'''"] if plain else []
         return str(draw(st.sampled_from(styles)))
     if isinstance(value, list):
-        between = draw(st.sampled_from([", ", ",\n  # [a] = 1\n  "]))
+        between = str(draw(st.sampled_from([", ", ",\n  # [a] = 1\n  "])))
         return "[" + between.join(written(one, draw) for one in value) + "]"
     return "{" + ", ".join(f"{quoted(key)} = {written(one, draw)}" for key, one in value.items()) + "}"
 
