@@ -173,7 +173,7 @@ def test_the_pins_are_looked_after_at_night_unless_no_hour_is_chosen(config: Any
     assert (clock.builderNames, clock._config_kwargs["hour"]) == ([PINS], [3])
     stamp = clock._config_kwargs["codebases"][""]
     (poller,) = config.change_sources
-    assert stamp["repository"] == poller._config_kwargs.get("repourl", poller._config_args[0])
+    assert stamp["repository"] == poller._config_args[0]
     by_hand = load(tmp_path / "by-hand", f"[updates]\nhours = []\nbranches = false\n{worker(X86)}")
     assert PINS_FORM in by_hand.schedulers
     assert PINS_NIGHTLY not in by_hand.schedulers
