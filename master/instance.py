@@ -21,8 +21,10 @@ from master.signing import keeping
 from workers.errors import Failure
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
-# What the clients of key services and devices look for in the environment.
-SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB")
+# What the clients of key services, devices and forges look for in the environment.
+SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB", "GITHUB_", "GH_")
+# Of whoever called ./mint, for that command alone.
+PASSWORD = "MINT_PASSWORD"
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def git_configuration(repository: str) -> str:
 
 
 def _environment(home: Home) -> dict[str, str]:
-    said = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") and key != "PYMINT_EVENTS"}
+    left_out = ("PYMINT_EVENTS", PASSWORD)
+    said = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") and key not in left_out}
     return {**said, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
 
 

@@ -139,7 +139,8 @@ class ReleaseStage(Telling, buildstep.ShellMixin, buildstep.BuildStep):
             limit = (self.timeout if silent else self.maxTime) or 0
             return f"{self.name}: ended after {seconds(limit)}{' without any output' if silent else ''}"
         said = failure_in(command.stderr)
-        if command.rc is None or command.rc < 0 or not said:
+        # Above 128: the process that confines a stage tells a signal as a shell does.
+        if command.rc is None or command.rc < 0 or command.rc > 128 or not said:
             said = f"{self.name}: the process was ended from outside (exit code {command.rc})\n"
             said += "  A rebuild of this build takes it up where it stopped."
         return said

@@ -15,7 +15,7 @@ import click
 
 from master import settings as farm_settings
 from master.home import home_of
-from master.release import guard
+from master.release import guard, lifeline
 from master.release.releasing import one_at_a_time, prepare_lock
 from steps.release import StageName
 from workers.errors import Failure
@@ -32,6 +32,7 @@ from workers.reports.base import write_report
 @click.option("--publish", is_flag=True, help="Not a dry run.")
 def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool) -> None:
     """Does one STAGE of a release; all that it finds done it leaves as it is."""
+    lifeline.hang_on()
     home, matrix, progress = home_of(ROOT), load_matrix(), Progress()
     try:
         settings = farm_settings.load(home, matrix)

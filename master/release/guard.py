@@ -6,7 +6,7 @@ with words; that alone does not bind the programs that it starts.
 
 The stage that runs code of the archives is sealed as well: it can write to one directory only.
 
-    python -m master.release.guard COVERED_JSON COMMAND...     inside of the new namespaces
+What happens inside of the new namespaces is in `enclosure.py`.
 """
 
 from __future__ import annotations
@@ -17,50 +17,59 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from master import settings as farm_settings
 from master.home import Home
+from master.instance import PASSWORD
+from master.release.enclosure import Covered
 from master.settings import Settings
 from master.signing import choice, keys, pen
 from master.signing.keeping import KEYS, ROOT
-from workers import enter_sandbox
 from workers.errors import Failure
 
 MARK = "PYMINT_CONFINED"
-# capabilities(7): by the one a mount is undone, by the other another process's view of the files is had.
-CAP_SYS_ADMIN, CAP_SYS_PTRACE = 21, 19
-# What the environment may tell a client that is not for a dry run.
-SECRETS = ("AWS_", "GITHUB_", "GH_", "VAULT_", "AZURE_", "GOOGLE_", "PYKCS11")
+# All that a stage gets of the environment: a deny-list would have to know every client's variables.
+KEPT = {
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "TERM", "TZ", "LANG", "LANGUAGE", "TMPDIR", "XDG_CACHE_HOME",
+    "LD_LIBRARY_PATH", "NIX_LD", "NIX_LD_LIBRARY_PATH", "GIT_CONFIG_GLOBAL", "GIT_TERMINAL_PROMPT",
+}  # fmt: skip
+KEPT_PREFIXES = ("LC_", "MINT_", "PYMINT_", "PYTHON")
+# Where the clients of places, keys and forges look when no setting names a file.
+BELOW_HOME = (
+    ".aws", ".azure", ".boto", ".config/gcloud", ".config/gh", ".config/git/credentials", ".config/rclone", ".docker",
+    ".git-credentials", ".gnupg", ".kube", ".netrc", ".npmrc", ".password-store", ".pypirc", ".s3cfg", ".ssh",
+    ".vault-token",
+)  # fmt: skip
+BY_ENVIRONMENT = (
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_CLIENT_CERTIFICATE_PATH", "NETRC",
+)  # fmt: skip
+SOCKETS = Path("/proc/net/unix")
 
 
-@dataclass(frozen=True)
-class Covered:
-    """What is not for a dry run, by absolute paths. keys: a directory of which only public and dry-run files are seen.
-
-    directories: seen empty; files: seen empty. sealed: the one directory that can be written to, "" for no seal; then
-    /tmp is one below it. seen: directories that are still seen when they lie below the other /tmp.
-    """
-
-    keys: str
-    directories: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    sealed: str = ""
-    seen: list[str] = field(default_factory=list)
-
-
-def covered(home: Home, settings: Settings) -> Covered:
-    """The production keys, the workers' passwords, and what opens the places of a release."""
+def covered(home: Home, settings: Settings, environment: Mapping[str, str] = os.environ) -> Covered:
+    """The production keys, the workers' passwords, and what opens the places of a release or a device."""
     chosen = settings.release
-    files = [home.root / one for one in (chosen.github_token_file, chosen.s3_credentials_file) if one is not None]
+    named = [chosen.github_token_file, chosen.s3_credentials_file, settings.signing.pin_file]
+    named += [one.password_file for one in farm_settings.workers_of(settings)]
+    files = [home.root / one for one in named if one is not None]
     uri = pen.absolute(home, settings.signing.key)
     if uri is not None and uri.startswith(keys.FILE):
         files.append(Path(uri.removeprefix(keys.FILE).partition("?")[0]))
-    return Covered(str(home.keys), [str(home.secrets)], [str(one) for one in files])
+    user = Path(environment.get("HOME") or "/root")
+    known = [user / one for one in BELOW_HOME] + [
+        Path(environment[one]) for one in BY_ENVIRONMENT if one in environment
+    ]
+    return Covered(
+        str(home.keys),
+        [str(home.secrets), *(str(one) for one in known if one.is_dir())],
+        [*map(str, files), *(str(one) for one in known if one.is_file())],
+        shown=sorted(one.name for one in home.keys.glob("*") if for_a_dry_run(one.name)),
+    )
 
 
 def for_a_dry_run(name: str) -> bool:
@@ -68,12 +77,26 @@ def for_a_dry_run(name: str) -> bool:
     return name in (KEYS, ROOT) or name.endswith((".pub", ".crt")) or name.startswith(choice.DRY_RUN)
 
 
+def kept(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of the environment a stage gets."""
+    return {
+        name: value for name, value in environment.items()
+        if name in KEPT or (name.startswith(KEPT_PREFIXES) and name != PASSWORD)
+    }  # fmt: skip
+
+
+def sockets(listed: str) -> list[str]:
+    """The sockets of the file system that somebody has bound, from what /proc/net/unix lists."""
+    fields = (line.split(None, 7) for line in listed.splitlines()[1:])
+    return sorted({one[7] for one in fields if len(one) == 8 and one[7].startswith("/")})
+
+
 def namespaces() -> list[str] | None:
     """The command that makes the namespaces here, or None where there are none to be had."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         return None
     for user in ([], ["--user", "--map-root-user"]):
-        command = ["unshare", *user, "--mount", "--net"]
+        command = ["unshare", *user, "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child"]
         tried = subprocess.run([*command, "true"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
         if tried.returncode == 0:
             return command
@@ -86,16 +109,16 @@ def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Pa
     arguments: of `python`, by which this process is started again. sealed: a directory, where nothing else can be
     written to; temporary files go there too.
     """
-    what = covered(home, settings)
+    seen: list[Path | str] = [
+        home.root,
+        farm_settings.store_path(settings, home),
+        home.checkout,
+        sys.prefix,
+        sys.base_prefix,
+    ]
+    what = replace(covered(home, settings), seen=[os.path.realpath(one) for one in seen])
     if sealed is not None:
-        seen: list[Path | str] = [
-            home.root,
-            farm_settings.store_path(settings, home),
-            home.checkout,
-            sys.prefix,
-            sys.base_prefix,
-        ]
-        what = replace(what, sealed=str(sealed.resolve()), seen=[os.path.realpath(one) for one in seen])
+        what = replace(what, sealed=str(sealed.resolve()))
         (sealed / "tmp").mkdir(parents=True, exist_ok=True)
     refuse_by_itself(what)
     if os.environ.get(MARK) == "1":
@@ -105,12 +128,13 @@ def confine(home: Home, settings: Settings, arguments: Sequence[str], sealed: Pa
     command = namespaces()
     if command is None:
         return "this system has no namespaces for it: the process itself refuses connections and production keys"
-    inside = [sys.executable, "-m", "master.release.guard", json.dumps(asdict(what)), sys.executable, *arguments]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+    what = replace(what, sockets=sockets(SOCKETS.read_text(errors="surrogateescape")))
+    inside = [sys.executable, "-m", "master.release.enclosure", json.dumps(asdict(what)), sys.executable, *arguments]
+    environment = kept(os.environ)
     if what.sealed:
-        kept["TMPDIR"] = what.sealed
+        environment["TMPDIR"] = what.sealed
     sys.stdout.flush()
-    return os.execvpe(command[0], [*command, *inside], {**kept, MARK: "1"})
+    return os.execvpe(command[0], [*command, *inside], {**environment, MARK: "1"})
 
 
 def refuse_by_itself(what: Covered) -> None:
@@ -138,8 +162,11 @@ def refuse_by_itself(what: Covered) -> None:
 
 
 def _refuse_connection(address: Any) -> None:
-    if not isinstance(address, tuple):  # a socket in the file system
-        return
+    if not isinstance(address, tuple):
+        raise Failure(
+            "release", "a dry run talks to no other program of this machine", wanted="no socket of the file system",
+            found=os.fsdecode(address), todo="Nothing was sent; tell who looks after pymint.",
+        )  # fmt: skip
     try:
         local = ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback
     except ValueError:
@@ -149,54 +176,3 @@ def _refuse_connection(address: Any) -> None:
             "release", "a dry run opens no connection to another machine", wanted="loopback", found=str(address[0]),
             todo="Nothing was sent; tell who looks after pymint.",
         )  # fmt: skip
-
-
-def cover(what: Covered) -> None:
-    """Inside of a mount namespace: puts emptiness over what is covered, and the harmless keys back; for good.
-
-    Raises OSError.
-    """
-    enter_sandbox.raise_loopback()
-    own = Path(what.keys)
-    with tempfile.TemporaryDirectory() as name:
-        kept = [Path(shutil.copy2(one, name)) for one in sorted(own.glob("*")) if for_a_dry_run(one.name)]
-        for directory in (what.keys, *what.directories):
-            if Path(directory).is_dir():
-                enter_sandbox.mount_at("tmpfs", directory, "tmpfs", enter_sandbox.MS_NOSUID, "mode=0700,size=16m")
-        for one in kept:
-            shutil.copy2(one, own / one.name)
-    for file in what.files:
-        if Path(file).exists():
-            enter_sandbox.mount_at("/dev/null", file, None, enter_sandbox.MS_BIND)
-    if what.sealed:
-        seal(what.sealed, what.seen)
-    for capability in (CAP_SYS_ADMIN, CAP_SYS_PTRACE):
-        enter_sandbox.drop(capability)
-
-
-def seal(directory: str, seen: Sequence[str]) -> None:
-    """Makes everything read-only but this directory, and a /tmp in it: some programs know no other. Raises OSError."""
-    here = os.getcwd()  # noqa: PTH109
-    hidden = [one for one in (directory, *seen) if one.startswith("/tmp/") and Path(one).exists()]
-    # The one above before what lies in it, which would be covered by it again.
-    opened = [(os.open(one, os.O_PATH | os.O_CLOEXEC), one) for one in sorted(set(hidden), key=len)]
-    enter_sandbox.mount_at(f"{directory}/tmp", "/tmp", None, enter_sandbox.MS_BIND)
-    for descriptor, one in opened:
-        Path(one).mkdir(parents=True, exist_ok=True)
-        enter_sandbox.mount_at(f"/proc/self/fd/{descriptor}", one, None, enter_sandbox.MS_BIND | enter_sandbox.MS_REC)
-        os.close(descriptor)
-    enter_sandbox.mount_at(directory, directory, None, enter_sandbox.MS_BIND)
-    os.chdir(here)
-    enter_sandbox.read_only("/", True, recursive=True)
-    for path in (directory, "/tmp", "/proc"):  # namespaces are told in /proc who is who in them
-        enter_sandbox.read_only(path, False)
-    enter_sandbox.mount_at("tmpfs", "/dev/shm", "tmpfs", enter_sandbox.MS_NOSUID, "mode=1777")
-
-
-def main(arguments: Sequence[str]) -> None:
-    cover(Covered(**json.loads(arguments[0])))
-    os.execv(arguments[1], list(arguments[1:]))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

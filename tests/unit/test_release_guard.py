@@ -13,6 +13,7 @@ import pytest
 
 from master.home import Home
 from master.release import guard
+from master.release.enclosure import Covered
 from master.settings import Settings, parse
 from workers.model import ROOT
 
@@ -23,6 +24,7 @@ import json, os, socket, sys
 from pathlib import Path
 from master.home import Home
 from master.release import guard
+from master.release.enclosure import Covered
 from master.settings import load
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
@@ -31,7 +33,7 @@ home = Home(Path(sys.argv[1]), ROOT)
 mode, what, value = sys.argv[2:]
 settings = load(home, load_matrix())
 if mode == "kernel":
-    guard.confine(home, settings, ["-c", os.environ["PROGRAM"], *sys.argv[1:]])
+    guard.confine(home, settings, ["-c", os.environ["PYMINT_PROGRAM"], *sys.argv[1:]])
     # What the process refuses by itself would hide what the kernel does: read and connect by another program.
     import subprocess
     program = {"read": f"cat {value}", "connect": f"exec 3<>/dev/tcp/{value.replace(':', '/')}", "list": f"ls {value}",
@@ -79,7 +81,7 @@ def listening() -> Iterator[int]:
 
 
 def run(home: Home, *arguments: str) -> str:
-    environment = {**os.environ, "PROGRAM": PROGRAM, "GITHUB_TOKEN": "token of the environment"}
+    environment = {**os.environ, "PYMINT_PROGRAM": PROGRAM, "GITHUB_TOKEN": "token of the environment"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(home.root), *arguments], cwd=ROOT, env=environment, capture_output=True,
         text=True, check=False, timeout=900,
@@ -146,10 +148,45 @@ def test_a_link_to_a_secret_is_no_way_around(home: Home) -> None:
     assert run(home, "itself", "read", str(home.root / "innocent")).startswith("refused")
 
 
-def test_what_is_covered_is_what_the_settings_name(tmp_path: Path) -> None:
-    settings: Settings = parse('[release]\ns3_credentials_file = "/etc/s3"\n', tmp_path / "settings.toml")
-    found = guard.covered(Home(tmp_path, ROOT), settings)
-    assert found == guard.Covered(str(tmp_path / "keys"), [str(tmp_path / "secrets")], ["/etc/s3"])
+def test_what_is_covered_is_what_the_settings_name_and_where_clients_look(tmp_path: Path) -> None:
+    text = (
+        '[release]\ns3_credentials_file = "/etc/s3"\n[signing]\nkey = "hsm:2"\npin_file = "pin"\n'
+        '[[workers]]\nname = "local"\ntargets = ["x86_64-unknown-linux-gnu"]\npassword_file = "/etc/word"\n'
+    )
+    settings: Settings = parse(text, tmp_path / "settings.toml")
+    user = tmp_path / "user"
+    (user / ".aws").mkdir(parents=True)
+    for name in (".netrc", "elsewhere"):
+        (user / name).touch()
+    environment = {"HOME": str(user), "AWS_CONFIG_FILE": str(user / "elsewhere"), "NETRC": str(user / "gone")}
+    found = guard.covered(Home(tmp_path, ROOT), settings, environment)
+    assert found == Covered(
+        str(tmp_path / "keys"),
+        [str(tmp_path / "secrets"), str(user / ".aws")],
+        ["/etc/s3", str(tmp_path / "pin"), "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],
+    )
+
+
+def test_a_stage_gets_of_the_environment_what_it_is_known_to_need() -> None:
+    said = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "MINT_HOME": "/h",
+        "MINT_PASSWORD": "x",
+        "SSH_AUTH_SOCK": "/s",
+        "DB_PASS": "x",
+    }
+    assert guard.kept(said) == {"PATH": "/bin", "LC_ALL": "C", "MINT_HOME": "/h"}
+
+
+def test_bound_sockets_are_read_from_what_the_kernel_lists() -> None:
+    listed = (
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000: 00000002 00000000 00010000 0001 01 1 /run/a socket\n"
+        "0000: 00000002 00000000 00010000 0001 01 2 @abstract\n"
+        "0000: 00000003 00000000 00000000 0001 03 3\n"
+    )
+    assert guard.sockets(listed) == ["/run/a socket"]
 
 
 @needs_namespaces
@@ -162,9 +199,9 @@ def test_what_is_sealed_writes_to_one_directory_and_can_not_undo_it(home: Home, 
         f"cat /proc/{os.getpid()}/root{home.keys}/farm.pem; echo x > /dev/null && echo four; "
         "echo y > /dev/shm/z && echo five; unshare --user --map-root-user true && echo six"
     )
-    code = PROGRAM.replace("*sys.argv[1:]])", '*sys.argv[1:]], Path(os.environ["SEALED"]))')
-    code = code.replace('f"cat {value}"', 'os.environ["SHELL_PROGRAM"]')
-    environment = {**os.environ, "PROGRAM": code, "SEALED": str(own), "SHELL_PROGRAM": program}
+    code = PROGRAM.replace("*sys.argv[1:]])", '*sys.argv[1:]], Path(os.environ["PYMINT_SEALED"]))')
+    code = code.replace('f"cat {value}"', 'os.environ["PYMINT_SHELL"]')
+    environment = {**os.environ, "PYMINT_PROGRAM": code, "PYMINT_SEALED": str(own), "PYMINT_SHELL": program}
     done = subprocess.run(
         [sys.executable, "-c", code, str(home.root), "kernel", "read", ""], cwd=ROOT, env=environment,
         capture_output=True, text=True, check=False, timeout=900,
