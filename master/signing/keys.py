@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, SecretsHandler, Signer, SSlibKey
 
 from master.home import write_file
-from master.signing import certificates
+from master.signing import certificates, services
 from master.signing.certificates import Authority
 from workers.errors import Failure
 
@@ -124,16 +124,16 @@ def load(directory: Path, name: str, uri: str | None, pin_file: Path | None = No
         check_private(Path(chosen.removeprefix(FILE)))
     if pin_file is not None:
         check_private(pin_file)
+    services.give_up_in_time(chosen)
     try:
         signer = Signer.from_priv_key_uri(chosen, key, _pin_of(pin_file) if pin_file is not None else None)
     except Exception as error:
         # Whatever the many kinds of keys raise; its text might quote the key.
         raise Failure(
             "signing", f"the key {name} can't be used", wanted=f"the private key of {public.name} ({key.scheme})",
-            found=type(error).__name__,
-            todo=f"It is looked for by a URI of the scheme {chosen.partition(':')[0]!r}: docs/provenance.md.",
+            found=type(error).__name__, todo=services.advice(chosen.partition(":")[0], error),
         ) from None  # fmt: skip
-    return SigningKey(name, signer, spki_of(key))
+    return SigningKey(name, services.Checked(name, signer), spki_of(key))
 
 
 def _pin_of(path: Path) -> SecretsHandler:

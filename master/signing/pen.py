@@ -10,7 +10,7 @@ from securesystemslib.signer import CryptoSigner, Signer
 from master import settings as farm_settings
 from master.home import Home
 from master.settings import Settings
-from master.signing import certificates, choice, keys, timestamps
+from master.signing import certificates, choice, keys, services, timestamps
 from master.signing.bundle import Bundle
 from master.signing.certificates import Authority
 from master.signing.keys import SigningKey
@@ -60,7 +60,7 @@ class Pen:
         except Exception as error:
             # A key in a service or a device raises whatever it likes, and its text might tell what nobody may know.
             raise Failure(
-                "signing", f"the key {self.key.name} could not sign", found=type(error).__name__,
+                "signing", f"the key {self.key.name} could not sign", found=services.why(error),
                 todo="Nothing was signed. Is the service or device that holds the key there, and may this user use it?",
             ) from None  # fmt: skip
 
