@@ -68,6 +68,12 @@ class Rest:
             answer = {}
         if response.is_success:
             return answer
+        if response.status_code == 403:
+            raise Refused(
+                "master", "you are not among those who may do that (403)", found=_message(answer),
+                todo="Say who you are with --user NAME, where the command has it. settings.toml says who may:\n"
+                "whoever is in [login.users], and of those only [release] releasers release.",
+            )  # fmt: skip
         raise Refused(
             "master",
             f"the master refused ({response.status_code})",

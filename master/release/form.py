@@ -87,7 +87,7 @@ class Tag(util.StringParameter):
         except Failure as failure:
             raise ValidationError(f"{_sentence(failure.what)} {failure.todo}") from failure
         if taken:
-            raise ValidationError(f"{_sentence(taken)} Choose another one.")
+            raise ValidationError(_sentence(taken))
         properties["tag"] = tag
 
 

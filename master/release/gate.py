@@ -148,7 +148,8 @@ HEADINGS: dict[CellState, str] = {
 def standing_of(readiness: Readiness) -> str:
     """In a line: "19 of 21 cells are ready"."""
     ready = sum(one.state == "ready" for one in readiness.cells)
-    return f"{ready} of {len(readiness.cells)} cells {'is' if len(readiness.cells) == 1 else 'are'} ready"
+    wanted = len(readiness.cells)
+    return f"{ready} of {wanted} {'cell is' if wanted == 1 else 'cells are'} ready"
 
 
 def objections(readiness: Readiness) -> list[str]:

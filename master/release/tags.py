@@ -31,9 +31,9 @@ def objection(
     for place, identity in held.items():
         if commits.get(identity) != commit:
             whose = f"of the commit {commits[identity][:12]}" if identity in commits else "not by a plan of this farm"
-            return f"the tag {tag} is taken: the place {place} has a release of that name, {whose}"
+            return f"the tag {tag} is taken: the place {place} has a release of that name, {whose}. Choose another one"
     if held and len(held) == len(holders) and not begun:
-        return f"the tag {tag} is taken: it is published, of this very commit"
+        return f"the tag {tag} is taken: it is published, of this very commit. Choose another one"
     return ""
 
 
@@ -50,7 +50,9 @@ def ask(home: Home, settings: Settings, tag: str, commit: str, *, dry_run: bool,
         except Trouble:
             continue
         except Failure as failure:
-            return f"the tag {tag} can't be had: {failure.what}"
+            # What stands in the way is the place, or what opens it; another tag would not help.
+            advice = failure.todo.partition("\n")[0].rstrip(".")
+            return f"the tag {tag} can't be looked up: {failure.what}. {advice}".rstrip(". ")
     made = farm_settings.store_path(settings, home) / kept.RELEASES / tag
     commits = {path.parent.name: read_report(path, Plan).commit for path in made.glob(f"*/{PLAN_NAME}")}
     return objection(tag, commit, holders, commits, begun=begun)

@@ -23,6 +23,7 @@ from master.release.places.s3_client import Access, Watched
 from master.release.publishing import publish
 from master.release.uploading import Patience
 from master.store import Store
+from workers.errors import Failure
 from workers.reports.base import read_report
 
 PART = 5 * 1024 * 1024
@@ -40,6 +41,15 @@ class Job:
     state: Path
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that published, or found it published. moments: how many it had; sent: files."""
+
+    moments: int
+    was_there: bool
+    sent: int
+
+
 def place_of(job: Job) -> Place:
     if job.kind == "directory":
         return directory.Directory(job.where)
@@ -51,7 +61,7 @@ def place_of(job: Job) -> Place:
 
 
 def run(job: Job, kill_at: int | None, said: Connection) -> None:
-    """Publishes; at the moment number `kill_at`, from 0, the process is gone. Tells how many moments there were."""
+    """Publishes; at the moment number `kill_at`, from 0, the process is gone. Tells an Ended, or why it was refused."""
     moment = _Moments(kill_at)
     place = place_of(job)
     for method in _METHODS:
@@ -62,11 +72,15 @@ def run(job: Job, kill_at: int | None, said: Connection) -> None:
     for name in ("rename", "replace", "symlink_to", "unlink"):
         _around(Path, name, moment)
     _around(Watched, "read", moment, after=False)
-    publish(
-        read_report(job.plan, Plan), Store(job.store), [place], job.state, lambda line: None,
-        patience=Patience(sleep=lambda seconds: None),
-    )  # fmt: skip
-    said.send(moment.count)
+    try:
+        (done,) = publish(
+            read_report(job.plan, Plan), Store(job.store), [place], job.state, lambda line: None,
+            patience=Patience(sleep=lambda seconds: None),
+        ).places  # fmt: skip
+    except Failure as failure:
+        said.send(str(failure))
+        return
+    said.send(Ended(moment.count, done.was_there, done.sent_files))
 
 
 class _Moments:

@@ -3,7 +3,8 @@
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
 "tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done, "again": JUDGE, which finds
-no archive good that it is shown a second time, when it is released}.
+no archive good that it is shown a second time, when it is released}. `bills/FLAVOUR.cdx.json` and `.spdx.json`, where
+they are there, are the archives' bills of materials.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ from workers.reports.suite import Failed, RanFile, SuiteReport
 from workers.tarball import Entry, write_to
 
 ORDERS: dict[str, Any] = json.loads((ROOT / "standin.json").read_text()) if (ROOT / "standin.json").exists() else {}
+BILLS = ROOT / "bills"
 TOOK = Measure(0.3, 0.2, 1000)
 NODES: dict[Stage, list[str]] = {
     "dependencies": ["zlib", "xz"],
@@ -165,17 +167,21 @@ def build(stage: Stage, jobs: int | None, places: Places) -> None:
         refuse(stage)
 
 
-def _tar_of(text: str, install: str) -> bytes:
+def _tar_of(text: str, install: str, flavour: str) -> bytes:
     """A tar that holds a text, and beside it what is taken for a bill of materials."""
     out = io.BytesIO()
-    bill = json.dumps({"of": text}).encode()
-    files = {f"{install}text": text.encode() * 1000, f"{install}share/sbom/cpython-3.13.cdx.json": bill}
+    files = {f"{install}text": text.encode() * 1000}
+    if BILLS.is_dir():
+        given = {path.name.removeprefix(flavour): path.read_bytes() for path in sorted(BILLS.glob(f"{flavour}.*.json"))}
+    else:
+        given = {".cdx.json": json.dumps({"of": text}).encode()}
+    files |= {f"{install}share/sbom/cpython-3.13{ending}": bill for ending, bill in given.items()}
     write_to(out, [Entry(path, data=data) for path, data in files.items()], epoch=0)
     return out.getvalue()
 
 
 def _tar(places: Places) -> bytes:
-    return _tar_of(f"a tar of {places.plan().archive_name} of {places.plan().commit}\n", "python/install/")
+    return _tar_of(f"a tar of {places.plan().archive_name} of {places.plan().commit}\n", "python/install/", "full")
 
 
 @click.command()
@@ -291,7 +297,7 @@ def archive(places: Places) -> None:
 
 
 def _smaller(planned: PlannedFlavour) -> bytes:
-    return _tar_of(f"a tar of {planned.name}\n", "python/")
+    return _tar_of(f"a tar of {planned.name}\n", "python/", planned.flavour)
 
 
 @click.command()
