@@ -60,4 +60,5 @@ class Reading:
         user = self.master.www.getUserInfos(request)
         if self.master.www.authz.getRolesFromUser(user):
             return None
-        return SignIn(at_root=path == b"") if user.get("anonymous") else NoRole()
+        at_root = path == b"" and not request.postpath
+        return SignIn(at_root) if user.get("anonymous") else NoRole()

@@ -72,8 +72,8 @@ def main(builds: int, workers: int) -> None:
         people(farm.home.database, workers)
         print(f"{builds} builds, {len(commits)} commits, {workers} workers, {size(farm.home.database.stat().st_size)}")
         farm.http.timeout = 120
-        farm.up("master")
         try:
+            farm.up("master")
             name = "cpython-3.13-x86_64-unknown-linux-gnu-pgo-lto"
             pages = ["matrix", f"matrix?sha={commits[0]}", "readiness", f"trends?cell={name}", "workers"]
             for path in (*(f"pages/{one}" for one in pages), *(f"api/v2/{one}" for one in REST)):

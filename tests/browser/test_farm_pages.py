@@ -119,7 +119,7 @@ def test_every_text_can_be_read(page: Page, built: dict[str, Any], scheme: str) 
     archive = f"archive?builder={cell_name('3.13')}&number={built['number']}"
     for path in (*(one.name for one in IN_MENU), archive):
         page.open(f"#/farm/{path}").element("main.mint h1")
-        assert page.browser.execute_script(CONTRAST) == [], path  # type: ignore[no-untyped-call]
+        assert page.browser.execute_script(CONTRAST) == [], path
 
 
 def test_a_narrow_window_scrolls_tables_and_not_the_page(page: Page, built: dict[str, Any]) -> None:
@@ -128,5 +128,5 @@ def test_a_narrow_window_scrolls_tables_and_not_the_page(page: Page, built: dict
     archive = f"archive?builder={cell_name('3.13')}&number={built['number']}"
     for path in (*(one.name for one in IN_MENU), archive):
         page.open(f"pages/{path}").element("main.mint h1")
-        wide = page.browser.execute_script("return document.documentElement.scrollWidth")  # type: ignore[no-untyped-call]
+        wide = page.browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= 400, path
