@@ -14,10 +14,9 @@ CELL = "cpython-3.13-x86_64-unknown-linux-gnu-noopt"
 HEAD = "a" * 40
 
 
-def request(number: int = 1, builder: str = CELL, results: int | None = 0, **more: object) -> Request:
+def request(number: int = 1, builder: str = CELL, results: int | None = 0) -> Request:
     built = {"number": number, "buildid": number, "started_at": 1000, "complete_at": 1000 + 754}
-    one = Request(number, builder, 40 + number, results is not None, -1 if results is None else results, **built)
-    return replace(one, **more)  # type: ignore[arg-type]
+    return Request(number, builder, 40 + number, results is not None, -1 if results is None else results, **built)
 
 
 def states(*requests: Request) -> dict[str, str]:

@@ -88,8 +88,13 @@ def test_nothing_is_dropped_while_another_build_is_stored(tmp_path: Path) -> Non
     """The lock is one of the file system: another process of the master's machine has to wait too."""
     keeper = PullKeeper(tmp_path / "store", 10**9, -1)
     order: list[str] = []
+
+    def tidy() -> None:
+        keeper.tidy()
+        order.append("tidied")
+
     with keeper._alone():
-        waiting = threading.Thread(target=lambda: (keeper.tidy(), order.append("tidied")))
+        waiting = threading.Thread(target=tidy)
         waiting.start()
         (tmp_path / "store" / ".new-half").write_bytes(b"half of a file")
         time.sleep(0.2)
