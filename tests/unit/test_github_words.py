@@ -96,7 +96,7 @@ def test_what_is_the_same_as_in_main_is_said_too() -> None:
     assert "100.0 MB (same size)" in shown(ROW)
     assert "no node has another key" in shown(ROW)
     assert "(new)" in shown(replace(ROW, main=Facts()))
-    assert "has no build of it to compare with" in shown(replace(ROW, main=Facts()))
+    assert "every cell: no build there to compare with" in shown(replace(ROW, main=Facts()))
 
 
 def test_what_failed_shows_as_far_as_it_came() -> None:
