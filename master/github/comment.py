@@ -138,7 +138,7 @@ def _changes(shown: Shown) -> list[str]:
 
 def _change(found: Facts, main: Facts) -> str:
     if main.nodes is None:
-        return "that has no build of it to compare with"
+        return "no build there to compare with"
     new = found.nodes or {}
     other = [name for name, key in new.items() if main.nodes.get(name) != key]
     gone = [name for name in main.nodes if name not in new]

@@ -27,7 +27,8 @@ _REPORT_BYTES = 4 * 1024 * 1024
 def limits_of(settings: Settings) -> Limits:
     """Tighter than main's: what runs may have been written to never end, and to say more than anybody can keep."""
     chosen = settings.pull_requests
-    return Limits(60 * chosen.silent_minutes, 60 * chosen.stage_minutes, chosen.log_mb * 1_000_000, _REPORT_BYTES)
+    silent_s, stage_s = int(60 * chosen.silent_minutes), int(60 * chosen.stage_minutes)
+    return Limits(silent_s, stage_s, chosen.log_mb * 1_000_000, _REPORT_BYTES)
 
 
 def pull_builder(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from master import settings as farm_settings
 from master.home import Home, write_file
-from master.settings import Settings, workers_of
+from master.settings import Settings, main_workers
 from master.signing import choice, keys, trust
 from master.signing.statement import moment
 from workers.errors import Failure
@@ -68,7 +68,7 @@ def _list(home: Home, settings: Settings, matrix: Matrix, base: str, now: dateti
     spki = keys.spki_of(keys.read_public(public.read_bytes(), public.name))
     builders = {
         choice.builder_id(chosen, base, worker.name, matrix.targets[target].os, dry_run=False)
-        for worker in workers_of(settings)
+        for worker in main_workers(settings)
         for target in (*worker.targets, *worker.cross)
     }
     _write(home, KEYS, trust.encode_keys(trust.with_key(known, name, spki, sorted(builders), moment(now.timestamp()))))

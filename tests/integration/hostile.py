@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workers.standin import plan
+from workers.standin import plan  # type: ignore[import-not-found]
 
 from workers.model import ROOT
 from workers.sandbox import run_in_sandbox
@@ -57,15 +57,14 @@ def _environment() -> None:
 
 def _network() -> None:
     """From a recipe: where it is sealed."""
-    place = Path("../hostile")
+    place = Path("../hostile").resolve()
     for name in ("build", "deps", "out", "toolchain", "data"):
         (place / name).mkdir(parents=True, exist_ok=True)
     connect = f'import socket; socket.create_connection(("127.0.0.1", {ORDERS["port"]}), 5)'
-    script = f"exec {Path(sys.executable).resolve()} -c '{connect}'"
     ended = run_in_sandbox(
-        ["sh", "-c", script],
-        **{name: (place / name).resolve() for name in ("build", "deps", "out", "toolchain", "data")},
-        environment={"PATH": "/usr/bin:/bin"}, log=(place / "log").resolve(),
+        [str(Path(sys.executable).resolve()), "-c", connect],
+        build=place / "build", deps=place / "deps", out=place / "out", toolchain=place / "toolchain",
+        data=place / "data", environment={"PATH": "/usr/bin:/bin"}, log=place / "log",
     )  # fmt: skip
     said = (place / "log").read_text()
     if ended.exit_code and "Connection refused" in said:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from master.access import hash_of
 from master.instance import TWISTD
 from tests.integration.farm import TARGET, Farm, cell_name, commit, git, until
@@ -55,6 +57,19 @@ def propose(farm: Farm, number: int, orders: Mapping[str, Any], files: Mapping[s
     return made
 
 
+def for_everybody(path: Path) -> bool:
+    """Whether any user may come to a file."""
+    return path.exists() and all(one.stat().st_mode & 0o001 for one in path.resolve().parents)
+
+
+def python_for_others() -> tuple[str, str] | None:
+    """An interpreter that another user may run, and where the virtual environment's libraries are; None without one."""
+    libraries = Path(httpx.__file__).parent.parent
+    system = Path(f"/usr/bin/python3.{sys.version_info.minor}")
+    found = [one for one in (Path(sys.executable), system) if for_everybody(one) and for_everybody(libraries)]
+    return (str(found[0]), str(libraries)) if found else None
+
+
 @dataclass
 class Stranger:
     """The worker's process. uid: its user; None for the one that runs the tests."""
@@ -71,13 +86,14 @@ class Stranger:
     def up(self) -> None:
         """Lays everything out as docs/github.md says, starts it, and waits until it is connected."""
         worker = self.root / "worker"
+        python, libraries = (sys.executable, "") if self.uid is None else python_for_others() or ("", "")
         for path in (worker, self.state, self.root / "cache"):
             path.mkdir(parents=True)
         shutil.copy(ROOT / "workers" / "service" / "buildbot.tac", worker)
         shutil.copy(self.farm.home.secrets / f"worker-{NAME}", worker / "password")
         (worker / "worker.toml").write_text(
             f'name = "{NAME}"\nhost = "127.0.0.1"\nport = {self.farm.worker_port}\npassword_file = "password"\n'
-            f'python = "{sys.executable}"\nstate = "{self.state}"\ncache = "{self.root / "cache"}"\n'
+            f'python = "{python}"\nstate = "{self.state}"\ncache = "{self.root / "cache"}"\n'
         )
         safe = "".join(f"\tdirectory = {json.dumps(str(self.farm.repository / one))}\n" for one in ("", ".git"))
         (self.root / "gitconfig").write_text(f"[safe]\n{safe}")
@@ -85,10 +101,11 @@ class Stranger:
             for path in (self.root, *self.root.rglob("*")):
                 os.chown(path, self.uid, self.uid)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TWISTD, "--no_save", "--nodaemon", "--pidfile=", "--python=buildbot.tac"],
+            [python, "-c", TWISTD, "--no_save", "--nodaemon", "--pidfile=", "--python=buildbot.tac"],
             cwd=worker, start_new_session=True, user=self.uid, group=self.uid,
             extra_groups=None if self.uid is None else [],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_GLOBAL": str(self.root / "gitconfig")},
+            env={"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_GLOBAL": str(self.root / "gitconfig"),
+                 **({"PYTHONPATH": libraries} if libraries else {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         until("the worker for pull requests is connected", lambda: self.farm.connected(NAME))

@@ -20,7 +20,15 @@ import pytest
 from master import instance
 from master.store import Store
 from tests.integration.farm import Farm, cell_name, commit, make_repository, until
-from tests.integration.strangers import PULLED, Stranger, propose, requests_of, settings_for, write_secrets
+from tests.integration.strangers import (
+    PULLED,
+    Stranger,
+    propose,
+    python_for_others,
+    requests_of,
+    settings_for,
+    write_secrets,
+)
 from tests.unit.fake_github import REPOSITORY, TOKEN, serving
 from tests.unit.fake_pulls import FakePulls
 from workers.model import ROOT
@@ -32,9 +40,10 @@ PROGRAMS = {
     "workers/programs/plan.py": "from workers.hostile import command\n",
 }
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="not root: a worker with a user of its own, which is what protects, can't be started here"
-)
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="not root: no worker with a user of its own can be started here"),
+    pytest.mark.skipif(python_for_others() is None, reason="no Python on this machine that another user may run"),
+]
 
 
 @pytest.fixture(scope="module")

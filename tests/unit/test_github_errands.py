@@ -7,7 +7,9 @@ import pytest
 from master.github.api import Pull
 from master.github.errands import LONGEST_REST, REFUSED, Errand, Errands
 from master.pulls.decide import WORDS, Known, verdict
+from steps.checkout import check_request
 from tests.unit.fake_github import REPOSITORY
+from workers.errors import Failure
 
 A, B = "a" * 40, "b" * 40
 STATUS, COMMENT, LOOK = Errand("statuses", A), Errand("comment", "1"), Errand("look", "1")
@@ -95,3 +97,30 @@ def test_words_are_remembered_each_once_and_not_for_ever() -> None:
     for number in range(WORDS + 5):
         known = known.with_word(f"{number:040}").with_word(f"{number:040}")
     assert known.words == [f"{number:040}" for number in range(5, WORDS + 5)]
+
+
+OURS = "https://github.com/example/pythons.git"
+
+
+@pytest.mark.parametrize(
+    ("branch", "pull", "fits"),
+    [
+        ("refs/pull/7/head", True, True),
+        ("refs/pull/7/head", False, False),
+        ("main", False, True),
+        ("main", True, False),
+        ("refs/pull/7/merge", True, False),
+        ("refs/pull/7/merge", False, False),
+        ("refs/pull/0/head", True, False),
+        ("refs/pull/7/head/x", True, False),
+        ("refs/heads/main", False, False),
+        ("refs/heads/main", True, False),
+        ("pull/7/head", True, False),
+    ],
+)
+def test_a_builder_takes_pull_requests_or_branches_whatever_asked_for_them(branch: str, pull: bool, fits: bool) -> None:
+    if fits:
+        check_request(OURS, OURS, branch, A, pull=pull)
+    else:
+        with pytest.raises(Failure, match="another kind of builder"):
+            check_request(OURS, OURS, branch, A, pull=pull)

@@ -44,9 +44,10 @@ def test_what_is_kept_is_shown_at_an_address_of_its_own(tmp_path: Path) -> None:
 def test_the_oldest_give_way_to_the_newest(tmp_path: Path) -> None:
     first = handover(tmp_path, 1).submission
     PullKeeper(tmp_path / "store", 10**9, 30)(first)
-    size = sum(path.stat().st_size for path in (tmp_path / "store").rglob("*") if path.is_file())
+    (kept,) = Store(tmp_path / "store").records()
+    size = sum({one.sha256: one.size for one in kept.files()}.values())
     arriving = sum(path.stat().st_size for path in first.directory.iterdir())
-    keeper = PullKeeper(tmp_path / "store", arriving + size // 2, 30)
+    keeper = PullKeeper(tmp_path / "store", arriving + size - 1, 30)
     for number in (2, 3):
         keeper(handover(tmp_path, number).submission)
     assert [one.number for one in Store(tmp_path / "store").records()] == [3]
@@ -88,8 +89,13 @@ def test_nothing_is_dropped_while_another_build_is_stored(tmp_path: Path) -> Non
     """The lock is one of the file system: another process of the master's machine has to wait too."""
     keeper = PullKeeper(tmp_path / "store", 10**9, -1)
     order: list[str] = []
+
+    def tidy() -> None:
+        keeper.tidy()
+        order.append("tidied")
+
     with keeper._alone():
-        waiting = threading.Thread(target=lambda: (keeper.tidy(), order.append("tidied")))
+        waiting = threading.Thread(target=tidy)
         waiting.start()
         (tmp_path / "store" / ".new-half").write_bytes(b"half of a file")
         time.sleep(0.2)
