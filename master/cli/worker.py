@@ -121,7 +121,8 @@ def create(master: str | None, name: str | None, invitation: click.File | None, 
     cache_directory().mkdir(parents=True, exist_ok=True)
     file = place.directory / (f"pymint.worker.{kept.name}.plist" if runs_macos() else f"{kept.label}.service")
     write_file(file, launchd_list(kept) if runs_macos() else systemd_unit(kept).encode())
-    click.echo(f"✓ {place.directory}")
+    joining.give_to(place, user)
+    click.echo(f"✓ {place.directory}, which belongs to {user}")
     commands = installing(kept, file, macos=runs_macos())
     if install:
         _install(commands)

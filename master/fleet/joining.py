@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import ssl
 import sys
@@ -89,6 +91,19 @@ def make_directory(place: Place, invitation: Invitation, checkout: Path, admin: 
     write_file(base / "info" / "admin", admin.encode())
     lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
     write_file(base / "worker.toml", lines.encode())
+
+
+def give_to(place: Place, user: str) -> None:
+    """What root made is the worker's own user's. Raises Failure for a user that does not exist."""
+    if os.geteuid() != 0 or user == "root":
+        return
+    try:
+        for path in [place.directory, *place.directory.rglob("*")]:
+            shutil.chown(path, user)
+    except LookupError as error:
+        raise Failure(
+            "worker", f"there is no user {user!r} on this machine", todo=f"Make it: useradd --create-home {user}"
+        ) from error
 
 
 def place_of(home: Home, name: str) -> Place:

@@ -157,7 +157,7 @@ class Ward(BuildbotService):
 
     def went(self, worker: Any, building: list[str]) -> None:
         """A worker's connection ended while it was building `building` (builders' names)."""
-        if building:
+        if building and self.running:  # the master itself is going otherwise
             self.notice(worker, "lost", f"was lost while it built {', '.join(building)}, which goes on elsewhere")
 
     def fit(self, worker: Any, fitness: Fitness) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from master.cli.processes import Process, below, end, every
 from tests.integration.farm import TARGET, Farm, make_repository
 from tests.integration.farm import until as until_then
 from workers.model import ROOT
@@ -51,6 +52,7 @@ class Fleet:
 
     farm: Farm
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    left: list[Process] = field(default_factory=list)
 
     def up(self) -> None:
         done = mint(self.farm.home.root, "up")
@@ -89,7 +91,8 @@ class Fleet:
         return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """The worker's process alone, as a crash does: what it started is left."""
+        """The worker's process alone, as a crash does: what it started is left, until the fleet is closed."""
+        self.left.extend(below([self.running[name].pid], every()))
         self.running[name].send_signal(how)
         if how == signal.SIGKILL:
             self.running.pop(name).wait()
@@ -104,6 +107,7 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        end(self.left, seconds=5)
         mint(self.farm.home.root, "down")
         self.farm.close()
 
@@ -143,5 +147,6 @@ def make_fleet(place: Path) -> Fleet:
     farm = Farm(place, pushed=[], more_settings=SETTINGS.format(target=TARGET))
     text = farm.home.settings_file.read_text().replace("[protocol]\n", "[protocol]\ntls = true\n")
     farm.home.settings_file.write_text(text)
+    farm.http.timeout = 300
     farm.first = make_repository(farm.repository)
     return Fleet(farm)

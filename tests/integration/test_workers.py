@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from master.fleet import authority, joining
 from master.fleet.invitation import read, text_of
+from master.instance import twistd_arguments
 from tests.integration.farm import commit
 from tests.integration.fleet import WAIT_S, Fleet, make_fleet, mint, until
 from workers.model import ROOT
@@ -87,23 +88,21 @@ def test_a_wrong_password_another_authority_and_plain_text_are_refused(fleet: Fl
     processes = []
     try:
         for name, (invitation, _) in cases.items():
-            home = tmp_path / name
-            done = mint(home, "worker", "create", "--invitation", "-", said=text_of(invitation))
-            assert done.returncode == 0, done.stderr
+            where = joining.Place(tmp_path / name)
+            joining.make_directory(where, invitation, ROOT, "nobody")
             if name == "authority":
-                (home / "workers/second/worker/authority/authority.pem").write_text(stranger)
+                (where.base / "authority" / "authority.pem").write_text(stranger)
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "master.cli", "worker", "run", "second"],
-                    cwd=ROOT,
-                    env={**os.environ, "MINT_HOME": str(home)},
+                    twistd_arguments(Path(sys.executable)),
+                    cwd=where.base,
+                    start_new_session=True,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,
                 )
             )
         for name, (_, words) in cases.items():
-            log = tmp_path / name / "workers/second/worker/twistd.log"
+            log = tmp_path / name / "worker" / "twistd.log"
 
             def says(log: Path = log, words: str = words) -> bool:
                 return log.exists() and any(word in log.read_text() for word in words.split("|"))
@@ -117,8 +116,7 @@ def test_a_wrong_password_another_authority_and_plain_text_are_refused(fleet: Fl
 
 
 def make_stranger(directory: Path) -> str:
-    from master.fleet import authority
-
+    """The certificate of an authority that has nothing to do with this farm."""
     files = authority.Files(directory)
     authority.ensure(files, ["127.0.0.1"])
     return files.authority.read_text()

@@ -100,6 +100,7 @@ master = "127.0.0.1"
     text = farm.home.settings_file.read_text().replace("[protocol]\n", "[protocol]\ntls = true\n")
     text = text.replace(json.dumps(str(farm.repository)), f'"git://127.0.0.1:{port}/repository"')
     farm.home.settings_file.write_text(text)
+    farm.http.timeout = 300
     make_repository(farm.repository)
     kept.keep(farm.home.images_file, report, "2026-11-30T12:00:00+00:00", 1)
     served = subprocess.Popen(

@@ -13,6 +13,7 @@ import pytest
 
 from steps.fit import Fit
 from workers import room
+from workers.errors import Failure
 from workers.fitness import Fitness, clock_problem, disk_problem, examine, memory_problem, number_in, one_line, packed
 from workers.model import ROOT
 from workers.reports.base import decode
@@ -130,7 +131,7 @@ def test_below_the_floor_a_program_ends_with_all_that_it_started_and_had_half_ma
 
 
 def test_with_room_nothing_is_ended(tmp_path: Path) -> None:
-    ended = []
+    ended: list[Failure] = []
     with room.watched([tmp_path], 1, ended.append):
         time.sleep(room.LOOK_S * 1.5)
     assert ended == []

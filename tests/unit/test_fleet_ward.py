@@ -69,6 +69,7 @@ class Watching(Ward):
 def ward(builds: list[int] | None = None) -> tuple[Ward, list[Any]]:
     """A ward with a master that remembers events, and has these results of a request's builds."""
     made = Watching(watch=Watch(), certificate=None)
+    made.running = 1
     events: list[Any] = []
 
     async def get(path: Any) -> list[dict[str, int]]:

@@ -47,7 +47,7 @@ DISTRIBUTIONS = {
 
 def test_the_workers_image_has_every_library_that_workers_import() -> None:
     spec = image_named("build")
-    imported = set()
+    imported: set[str] = set()
     for path in [*(ROOT / "workers").rglob("*.py"), ROOT / "workers" / "service" / "buildbot.tac"]:
         if "probes" in path.parts or path.parent.name == "moved":  # run by what was built, not by the worker
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from master import settings
+from master.fleet.choice import Docker, Kubernetes
 from master.home import Home, cache_directory, home_of
 from workers.errors import Failure
 from workers.machine import native_target
@@ -61,7 +62,7 @@ def test_a_wrong_section_is_answered_with_the_known_sections() -> None:
         ('[web]\n\nport = "8010"\n', ":3: [web] port", "Expected `int`", "`str`"),
         ('[fips]\nprocedure = "fast"\n', ":2: [fips] procedure", "Invalid enum value 'fast'", None),
         ('[[workers]]\nname = "a"\ntargets = "x"\n', ":3: [workers] targets", "Expected `array`", "`str`"),
-        ("[sources]\nmirrors = [1]\n", ":2: [sources] mirrors", "Expected `str`", "`int`"),
+        ("[sources]\nmirrors = [1]\n", ":2: [sources] mirrors[0]", "Expected `str`", "`int`"),
     ],
 )
 def test_a_wrong_value_says_where_what_was_wanted_and_found(
@@ -177,8 +178,11 @@ def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
         several = {"workers": settings.WorkerSettings, "masters": settings.MasterSettings}
         many = section.name in several
         kind = several.get(section.name) or type(getattr(settings.Settings(), section.name))
-        table = raw[section.name][0] if many else raw[section.name]
-        assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
+        table = set().union(*raw[section.name]) if many else set(raw[section.name])
+        assert {field.name for field in dataclasses.fields(kind)} == table, section.name
+    for name, kind in (("docker", Docker), ("kubernetes", Kubernetes)):
+        (table,) = (set(row[name]) for row in raw["workers"] if name in row)
+        assert {field.name for field in dataclasses.fields(kind)} == table, name
 
 
 LOGIN = '[login.users]\nanna = "scrypt:x:y"\n'
