@@ -8,7 +8,7 @@ import click
 
 PROGRAMS = (
     "plan", "sources", "build", "package", "validate", "prove", "test", "archive", "derive", "validate-flavours",
-    "prove-flavours", "status", "prune",
+    "prove-flavours", "status", "prune", "doctor", "image",
 )  # fmt: skip
 
 

@@ -30,32 +30,38 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
     wanted = " ".join(sorted(packages))
     if (root / _DONE).is_file() and (root / _DONE).read_text() == wanted:
         return root
-    problem = _problem()
-    if problem is not None:
-        raise Failure("debian-root", f"no Debian {suite} can be made here", found=problem[0], todo=problem[1])
     staging = root.with_name(f".{root.name}.{os.getpid()}")
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(staging), mirror()]
-    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("wb") as stream:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False)
-        if done.returncode != 0:
-            raise Failure(
-                "debian-root",
-                f"debootstrap could not make a Debian {suite}",
-                found=log.read_text(errors="replace").strip().rpartition("\n")[2],
-                todo=f"The whole log: {log}\nA release that is no longer mirrored needs a mirror of archived ones.",
-            )
-        for archive in (staging / "var/cache/apt/archives").glob("*.deb"):
-            archive.unlink()
+        bootstrap(staging, suite, packages, log)
         (staging / _DONE).write_text(wanted)
         staging.rename(root)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return root
+
+
+def bootstrap(into: Path, suite: str, packages: Sequence[str], log: Path) -> None:
+    """Makes a minimal Debian in an empty or missing directory. Raises Failure as `debian_root` does."""
+    problem = _problem()
+    if problem is not None:
+        raise Failure("debian-root", f"no Debian {suite} can be made here", found=problem[0], todo=problem[1])
+    into.mkdir(parents=True, exist_ok=True)
+    included = [f"--include={','.join(packages)}"] if packages else []
+    command = ["debootstrap", "--variant=minbase", *included, suite, str(into), mirror()]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False)
+    if done.returncode != 0:
+        raise Failure(
+            "debian-root",
+            f"debootstrap could not make a Debian {suite}",
+            found=log.read_text(errors="replace").strip().rpartition("\n")[2],
+            todo=f"The whole log: {log}\nA release that is no longer mirrored needs a mirror of archived ones.",
+        )
+    for archive in (into / "var/cache/apt/archives").glob("*.deb"):
+        archive.unlink()
 
 
 def mirror() -> str:

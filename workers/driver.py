@@ -27,6 +27,7 @@ from workers.objects import LICENCES, extract, newest_mtime, pack, unpack_source
 from workers.progress import Progress, seconds, size
 from workers.reports.base import Measure
 from workers.reports.build import BuiltNode, Plan, PlannedNode
+from workers.room import half_made
 from workers.sources.cache import cached_path
 from workers.sources.pins import Pin, pin_of
 from workers.store import Store, require_space
@@ -146,7 +147,7 @@ def _build_once(shop: Workshop, node: PlannedNode) -> BuiltNode:
         if record is not None:
             shop.progress.line(f"{label}: from the store")
             return BuiltNode(node.name, node.key, record.digest, record.size, "store", record.measure, None)
-        with shop.jobserver.slot():
+        with shop.jobserver.slot(), half_made(shop.tmp / node.key):
             shop.progress.line(f"{label}: building")
             return _build(shop, node, label)
 

@@ -245,5 +245,8 @@ def _remedy(said: str) -> str:
     if "mount_setattr" in said:
         return "This kernel is too old to make a tree of mounts read-only. Use Linux 5.12 or newer."
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        return "In a container, start it with --privileged (its seccomp profile refuses unshare and mount)."
+        return (
+            "In a container, its list of system calls refuses unshare and mount: start it with the one that\n"
+            "docs/images.md has, which needs neither --privileged nor a capability."
+        )
     return "Something keeps this user from making namespaces: try `unshare --user --map-root-user --mount true`."

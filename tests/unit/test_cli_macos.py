@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import plistlib
 from pathlib import Path
 
 import pytest
 
-from master.cli import packages, tools
-from master.cli.tools import XCODE, Tool, version_of
-from workers import apple
-from workers.model import ROOT
+from master.cli import packages
+from workers import apple, tools
+from workers.tools import XCODE, Tool, version_of
 
 
 def test_the_doctor_asks_for_all_that_the_toolchain_finder_looks_for() -> None:
@@ -37,15 +35,3 @@ def test_a_linker_that_lies_apart_from_the_compiler_is_found(tmp_path: Path, mon
     program.write_text("#!/bin/sh\necho LLD 22.1.8\n")
     program.chmod(0o755)
     assert version_of(linker) == "LLD 22.1.8"
-
-
-def test_launchd_starts_a_worker_as_the_master_starts_its_own() -> None:
-    said = plistlib.loads((ROOT / "workers/service/pymint.worker.plist").read_bytes())
-    assert said["Label"] == "pymint.worker"
-    program, *arguments = said["ProgramArguments"]
-    assert program.endswith("/.venv/bin/twistd")
-    # launchd wants a program that stays in the foreground.
-    assert arguments == ["--nodaemon", "--pidfile=", "--python=buildbot.tac"]
-    assert (ROOT / "workers/service/buildbot.tac").is_file()
-    # Where Homebrew keeps what the recipes call; launchd's own PATH does not have it.
-    assert "/opt/homebrew/bin" in said["EnvironmentVariables"]["PATH"].split(":")

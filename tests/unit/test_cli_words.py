@@ -13,9 +13,9 @@ from master.cli import commit, fitness
 from master.cli.display import LiveSteps, Plain
 from master.cli.packages import command_for
 from master.cli.rest import _message
-from master.cli.tools import Tool, missing, version_of
 from master.cli.views import Step, lines_of
 from workers.errors import Failure
+from workers.tools import Tool, missing, version_of
 
 GB = 10**9
 

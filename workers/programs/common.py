@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from workers import room
 from workers.errors import Failure
 from workers.reports.base import Measure, read_report
 from workers.reports.build import Plan
@@ -54,7 +55,8 @@ def places(function: F) -> F:
         where = Places(run_dir.resolve(), state.resolve(), cache.resolve())
         for directory in (where.run, where.state, where.cache):
             directory.mkdir(parents=True, exist_ok=True)
-        return function(*args, places=where, **kwargs)
+        with room.watched((where.run, where.state, where.cache), room.floor_of()):
+            return function(*args, places=where, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
