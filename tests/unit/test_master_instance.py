@@ -60,13 +60,13 @@ def test_a_database_that_can_not_be_made_is_a_failure_that_says_why(home: Home) 
 def test_an_older_database_is_kept_before_it_is_upgraded_and_a_newer_one_is_refused(home: Home) -> None:
     home.master.mkdir(parents=True)
     marker = home.master / "database-release"
-    instance.upgrade_database(home)
+    instance.upgrade_database(home, settings.Settings())
     before = home.master / f"state.before-{buildbot.version}.sqlite"
     assert not before.exists(), "a new one has nothing before it"
     with sqlite3.connect(home.database) as database:
         database.execute("INSERT INTO masters (name, name_hash, active, last_active) VALUES ('old', 'old', 0, 1)")
     marker.write_text("4.2.1")
-    instance.upgrade_database(home)
+    instance.upgrade_database(home, settings.Settings())
     assert marker.read_text() == buildbot.version
     with sqlite3.connect(before) as kept:
         assert kept.execute("SELECT name FROM masters").fetchall() == [("old",)]
