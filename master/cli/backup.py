@@ -15,7 +15,10 @@ from master.backup.restoring import restore as restore_backup
 from master.backup.sealing import passphrase_of
 from master.cli import daemons
 from master.cli.context import this_farm
+from master.home import Home
+from master.mirror import fetch_now
 from workers.errors import Failure
+from workers.model import load_matrix
 from workers.progress import size
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -92,4 +95,14 @@ def restore(directory: Path, name: str | None, passphrase_file: Path | None) -> 
             "Without private keys: what is stored can be verified, and nothing new signed until keys/*.pem are back.\n"
             "Without passwords: new ones are made, which workers elsewhere have to be told."
         )
+    _fetch_the_repository(home)
     click.echo("`./mint up` starts it.")
+
+
+def _fetch_the_repository(home: Home) -> None:
+    """The mirror is in no backup, since it can be had again: without it no commit would be on the branch."""
+    try:
+        chosen = farm_settings.load(home, load_matrix())
+        fetch_now(home.repository, farm_settings.repository_url(chosen, home))
+    except Failure as failure:
+        click.echo(f"The repository is not fetched yet; the master tries again. {failure.what}: {failure.found}")

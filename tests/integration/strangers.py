@@ -31,7 +31,7 @@ def settings_for(hub: FakePulls, *, pulls: str = "", github: str = "") -> str:
     """Main's worker, one for pull requests, the hub, and one cell of each pull request."""
     return (
         f'[[workers]]\nname = "local"\ntargets = ["{TARGET}"]\nmax_builds = 4\n'
-        f'[[workers]]\nname = "{NAME}"\ntargets = ["{TARGET}"]\npull_requests = true\nmax_builds = 4\n'
+        f'[[workers]]\nname = "{NAME}"\ntargets = ["{TARGET}"]\npull_requests = true\nmax_builds = 4\ndisk_gb = 1\n'
         f'[github]\nrepository = "{REPOSITORY}"\ntoken_file = "github-token"\napi = "{hub.url}"\n'
         f"pace_s = 0.02\n{github}"
         f'[login.users]\nanna = "{PASSWORD_HASH}"\n'
@@ -94,7 +94,11 @@ class Stranger:
         (worker / "worker.toml").write_text(
             f'name = "{NAME}"\nhost = "127.0.0.1"\nport = {self.farm.worker_port}\npassword_file = "password"\n'
             f'python = "{python}"\nstate = "{self.state}"\ncache = "{self.root / "cache"}"\n'
+            f'checkout = "{self.root / "checkout"}"\ndisk_gb = 1\n'
         )
+        # Its own, since the one with the tests need not be for every user to read.
+        for room in ("workers", "cpython-unix"):
+            shutil.copytree(ROOT / room, self.root / "checkout" / room, ignore=shutil.ignore_patterns("__pycache__"))
         safe = "".join(f"\tdirectory = {json.dumps(str(self.farm.repository / one))}\n" for one in ("", ".git"))
         (self.root / "gitconfig").write_text(f"[safe]\n{safe}")
         if self.uid is not None:

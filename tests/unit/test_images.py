@@ -51,6 +51,8 @@ def test_the_workers_image_has_every_library_that_workers_import() -> None:
     for path in [*(ROOT / "workers").rglob("*.py"), ROOT / "workers" / "service" / "buildbot.tac"]:
         if "probes" in path.parts or path.parent.name == "moved":  # run by what was built, not by the worker
             continue
+        if "updates" in path.parts:  # run on the master's machine
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 imported.update(alias.name.partition(".")[0] for alias in node.names)
