@@ -84,13 +84,15 @@ def view(
 
 
 def in_words(report: UpdatesReport, known: AdvisoriesReport | None = None) -> str:
-    """In a line: how many pins have something newer, are affected, could not be asked about."""
+    """In a line: how many pins have something newer, could not be asked about, and, once data is read, are affected."""
     newer = sum(bool(one.offers) for one in report.pins)
     silent = sum(not one.known for one in report.pins)
     parts = [f"{len(report.pins)} pins", f"{newer} with a newer release" if newer else "nothing newer found"]
     if silent:
         parts.append(f"of {silent} nobody could be asked")
-    if known is None or not known.known:
+    if known is None:
+        return ", ".join(parts)
+    if not known.known:
         parts.append("advisories unknown: no data was read")
     else:
         hit = sum(bool(advisories_of(one, known)) for one in report.pins)
