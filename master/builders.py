@@ -20,6 +20,7 @@ from steps import release, stages
 from steps.attest import Attest
 from steps.checkout import Checkout
 from steps.fan_out import FanOut
+from steps.fit import Fit
 from steps.handover import Record, Upload
 from steps.program import Limits
 from workers.model import Cell, Version
@@ -66,10 +67,12 @@ def suite_options(settings: Settings) -> list[str]:
 
 def cell_factory(settings: Settings, places: Places) -> BuildFactory:
     """The stages of docs/architecture.md, in that order and with those names."""
-    limits = Limits(60 * settings.build.silent_minutes, 60 * settings.build.stage_minutes)
+    build = settings.build
+    limits = Limits(60 * build.silent_minutes, 60 * build.stage_minutes, settings.watch.floor_gb)
     sources = source_options(settings)
     jobs = [f"--jobs={settings.build.jobs}"] if settings.build.jobs else []
     steps: list[Any] = [
+        Fit(settings.watch.clock_s),
         Checkout(repourl=places.repository),
         stages.Plan([*sources, *fips_options(settings)], limits, require_validated=settings.fips.require_validated),
         stages.Sources(sources, limits),

@@ -12,8 +12,9 @@ from master import builders, settings
 from master.access import web_access
 from master.archives import Archives
 from master.door import Door, origins_of
+from master.fleet import hands
 from master.home import Home
-from master.instance import worker_password
+from master.images import building
 from master.mirror import Mirror
 from master.published import Published, build_types, public_half
 from master.record import Keeper
@@ -27,20 +28,6 @@ from workers.model import Matrix
 
 # A log is shown in a browser: what is larger belongs into a node's own log file on the worker.
 LOG_LIMIT = 50_000_000
-
-
-def workers_of(home: Home, chosen: Settings) -> list[Any]:
-    """keepalive_interval: half-dead connections are noticed within a minute or two."""
-    return [
-        worker.Worker(
-            one.name,
-            worker_password(home, one),
-            max_builds=one.max_builds,
-            keepalive_interval=60,
-            properties={"targets": one.targets},
-        )
-        for one in settings.workers_of(chosen)
-    ]
 
 
 def web(chosen: Settings) -> dict[str, Any]:
@@ -83,17 +70,20 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
         "titleURL": url,
         "buildbotURL": url,
         "db": {"db_url": "sqlite:///state.sqlite"},
-        "protocols": {
-            "pb": {"port": f"tcp:{chosen.protocol.port}:interface={chosen.protocol.interface}"},
-            "null": {},
-        },
+        "protocols": {"pb": {"port": hands.port_of(home, chosen)}, "null": {}},
         "www": web(chosen),
-        "workers": [*workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
-        "builders": [*by_cell, *farm],
+        "workers": [*hands.workers_of(home, chosen), worker.LocalWorker(builders.FARM_WORKER, max_builds=20)],
+        "builders": [*by_cell, *farm, *building.builders_of(chosen, home, mirror.url)],
         "projects": builders.projects_of(matrix.versions, settings.waiting_cells(chosen, matrix)),
         "change_source": [poller(mirror.url, branch, chosen.repository.poll_s, home.master / "gitpoller")],
-        "schedulers": schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
-        "services": [Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness))],
+        "schedulers": [
+            *schedulers_of(worked, settings.push_cells(chosen, matrix), mirror, branch, gate),
+            *building.schedulers_of(chosen, mirror, branch),
+        ],
+        "services": [
+            Door(origins=origins_of(url, chosen.web.port), children=pages_of(home, store, gate.readiness)),
+            hands.ward_of(home, chosen),
+        ],
         "configurators": [
             util.JanitorConfigurator(
                 logHorizon=timedelta(days=chosen.build.keep_log_days),

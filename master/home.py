@@ -59,6 +59,21 @@ class Home:
         return self.root / "keys"
 
     @property
+    def protocol_keys(self) -> Path:
+        """The authority that workers know the master by, and the master's certificate (master/fleet/authority.py)."""
+        return self.secrets / "protocol"
+
+    @property
+    def workers(self) -> Path:
+        """What `./mint worker create` makes on this machine: a directory a worker."""
+        return self.root / "workers"
+
+    @property
+    def images_file(self) -> Path:
+        """The ids of the images that containers are started by (master/images/kept.py)."""
+        return self.root / "images.json"
+
+    @property
     def journal(self) -> Path:
         """Everything that was ever signed."""
         return self.root / "signing" / "journal.jsonl"

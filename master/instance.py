@@ -15,8 +15,19 @@ from pathlib import Path
 
 import buildbot
 
+from master.fleet import authority
 from master.home import Home, cache_directory, write_file
-from master.settings import Settings, WorkerSettings, local_worker, repository_url, workers_of
+from master.settings import (
+    Settings,
+    WorkerSettings,
+    disk_wanted_gb,
+    local_address,
+    local_worker,
+    protocol_names,
+    repository_url,
+    uses_tls,
+    workers_of,
+)
 from master.signing import keeping
 from workers.errors import Failure
 
@@ -42,6 +53,10 @@ def prepare(home: Home, settings: Settings) -> None:
     home.secrets.mkdir(mode=0o700, exist_ok=True)
     for worker in workers_of(settings):
         worker_password(home, worker)
+    if uses_tls(settings):
+        files = authority.Files(home.protocol_keys)
+        authority.ensure(files, protocol_names(settings))
+        pin(home.protocol_keys / "pinned", files.authority.read_text())
     keeping.prepare(home, settings)
     _write(home.gitconfig, git_configuration(repository_url(settings, home)))
     code = home.checkout
@@ -90,17 +105,29 @@ def worker_password(home: Home, worker: WorkerSettings) -> str:
         ) from error
 
 
+def pin(directory: Path, certificate: str) -> None:
+    """The authority that a worker trusts, in a directory of its own: all certificates in it would be trusted."""
+    for other in directory.glob("*.pem") if directory.is_dir() else []:
+        if other.name != "authority.pem":
+            other.unlink()
+    _write(directory / "authority.pem", certificate)
+
+
 def worker_toml(home: Home, settings: Settings, worker: WorkerSettings) -> str:
     """worker.toml for the local worker (workers/service/buildbot.tac reads it). JSON strings are TOML strings."""
-    values: dict[str, str | int] = {
+    values: dict[str, str | int | float] = {
         "name": worker.name,
-        "host": "127.0.0.1",
+        "host": local_address(settings.protocol.interface),
         "port": settings.protocol.port,
         "password_file": str(home.root / (worker.password_file or f"secrets/worker-{worker.name}")),
         "python": sys.executable,
         "state": str(home.worker_state),
         "cache": str(cache_directory()),
+        "checkout": str(home.checkout),
+        "disk_gb": disk_wanted_gb(settings, worker),
     }
+    if uses_tls(settings):
+        values["authority"] = str(home.protocol_keys / "pinned")
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
@@ -118,10 +145,14 @@ def _environment(home: Home) -> dict[str, str]:
     return {**said, "MINT_HOME": str(home.root), "GIT_CONFIG_GLOBAL": str(home.gitconfig), "GIT_TERMINAL_PROMPT": "0"}
 
 
-def _twistd(directory: Path, home: Home, environment: dict[str, str]) -> Process:
+def twistd_arguments(python: Path) -> list[str]:
+    """What runs a master or a worker in the foreground, in its directory."""
     # Without a pid file: after a crash another process may have that pid, and twistd would refuse to start.
-    argv = [sys.executable, "-c", TWISTD, "--no_save", "--nodaemon", "--pidfile=", "--python=buildbot.tac"]
-    return Process(argv, directory, environment, directory / "twistd.log")
+    return [str(python), "-c", TWISTD, "--no_save", "--nodaemon", "--pidfile=", "--python=buildbot.tac"]
+
+
+def _twistd(directory: Path, home: Home, environment: dict[str, str]) -> Process:
+    return Process(twistd_arguments(Path(sys.executable)), directory, environment, directory / "twistd.log")
 
 
 def master_process(home: Home) -> Process:

@@ -16,6 +16,7 @@ from twisted.internet import defer
 
 from steps.results import CANCELLED, FAILURE, SUCCESS
 from steps.transfer import read_file
+from steps.ward import give_back_if_the_machines
 from workers.errors import Failure
 from workers.progress import EVENT_PREFIX, seconds
 from workers.reports.base import decode
@@ -26,16 +27,18 @@ R = TypeVar("R")
 REPORT_LIMIT = 16 * 1024 * 1024
 NODE_LOG_LIMIT = 32 * 1024 * 1024
 NODE_LOG = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.log\Z")
+ENVIRONMENT = {"PYMINT_EVENTS": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 # The node logs that a build's page has already: a failed stage shows what is left.
 SHOWN: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Limits:
-    """After how many seconds a program is ended: without output, and in all."""
+    """After how many seconds a program is ended: without output, and in all. floor_gb: below so little free space."""
 
     silent_s: int = 90 * 60
     stage_s: int = 6 * 3600
+    floor_gb: float = 2.0
 
 
 class ProgramCommand(RemoteShellCommand):
@@ -149,6 +152,7 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         kwargs = self.setupShellMixin({"timeout": limits.silent_s, "maxTime": limits.stage_s, **kwargs}, ["command"])
         super().__init__(**kwargs)
         self.options = list(options)
+        self.floor_gb = limits.floor_gb
 
     def arguments(self) -> list[str]:
         """What this stage adds to the program's options."""
@@ -185,16 +189,21 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
             report: Any = await self._take(data)
         except Failure as failure:
             # A program that failed may have had no time for a report: then its own words matter.
-            return await self.refuse(problem or str(failure))
+            return await self._refuse_or_give_back(problem or str(failure))
         if problem is None and not report.ok:
             problem = f"{self.name}: the program ended well, but its report says that it did not"
         await self._node_logs(report, failed=problem is not None)
         await self.keep(report)
         problem = problem or self.objection(report)
         if problem is not None:
-            return await self.refuse(getattr(report, "failed", None) or problem)
+            return await self._refuse_or_give_back(getattr(report, "failed", None) or problem)
         self.said = self.summary(report)
         return SUCCESS
+
+    async def _refuse_or_give_back(self, problem: str) -> int:
+        """What only this machine lacks is no fault of the commit's: another worker gets the build."""
+        await self.refuse(problem)
+        return await give_back_if_the_machines(self, problem)
 
     async def _command(self) -> ProgramCommand:
         info = self.worker.info
@@ -211,7 +220,7 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
         argv = [python.strip(), "-m", "workers", self.program, *places, *self.arguments(), *self.options]
         log = await self.addLog("stdio")
         command = ProgramCommand(
-            self.workdir, argv, env={"PYMINT_EVENTS": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            self.workdir, argv, env={**ENVIRONMENT, "PYMINT_FLOOR_GB": str(self.floor_gb)},
             timeout=self.timeout, maxTime=self.maxTime, sigtermTime=self.sigtermTime, logEnviron=False, usePTY=False,
             interruptSignal=self.interruptSignal, collectStderr=True, decodeRC={0: SUCCESS},
         )  # fmt: skip

@@ -8,3 +8,4 @@ SUCCESS: int = results.SUCCESS
 FAILURE: int = results.FAILURE
 SKIPPED: int = results.SKIPPED
 CANCELLED: int = results.CANCELLED
+RETRY: int = results.RETRY

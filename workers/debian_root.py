@@ -30,6 +30,7 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
     wanted = " ".join(sorted(packages))
     if (root / _DONE).is_file() and (root / _DONE).read_text() == wanted:
         return root
+    _require_debootstrap(suite)  # before what is there is thrown away
     staging = root.with_name(f".{root.name}.{os.getpid()}")
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(staging, ignore_errors=True)
@@ -44,9 +45,7 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
 
 def bootstrap(into: Path, suite: str, packages: Sequence[str], log: Path) -> None:
     """Makes a minimal Debian in an empty or missing directory. Raises Failure as `debian_root` does."""
-    problem = _problem()
-    if problem is not None:
-        raise Failure("debian-root", f"no Debian {suite} can be made here", found=problem[0], todo=problem[1])
+    _require_debootstrap(suite)
     into.mkdir(parents=True, exist_ok=True)
     included = [f"--include={','.join(packages)}"] if packages else []
     command = ["debootstrap", "--variant=minbase", *included, suite, str(into), mirror()]
@@ -88,6 +87,12 @@ def main_archives(listed: str) -> list[str]:
     """The sites of `LABEL|SITE` lines that carry Debian itself: not its security updates, nor others' packages."""
     rows = [line.partition("|") for line in listed.splitlines()]
     return list(dict.fromkeys(site for label, _, site in rows if label == "Debian" and site))
+
+
+def _require_debootstrap(suite: str) -> None:
+    problem = _problem()
+    if problem is not None:
+        raise Failure("debian-root", f"no Debian {suite} can be made here", found=problem[0], todo=problem[1])
 
 
 def _problem() -> tuple[str, str] | None:

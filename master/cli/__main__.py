@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "master.cli.status:status",
     "prune": "master.cli.prune:prune",
     "doctor": "master.cli.doctor:doctor",
+    "worker": "master.cli.worker:worker",
     "validate": "workers.programs.validate:command",
     "prove": "workers.programs.prove:command",
     "verify": "master.cli.verify:verify",

@@ -19,13 +19,13 @@ from master.cli.fitness import machine_verdicts
 from master.cli.follow import Follower
 from master.cli.rest import SUCCESS, WARNINGS, Rest
 from master.cli.starting import bring_up
-from master.cli.tools import BUILD_TOOLS
 from master.cli.views import Build, builder_names, properties_of, result_name, steps_of
 from master.store import Store
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import Cell
 from workers.progress import seconds, size
+from workers.tools import BUILD_TOOLS
 
 DETACHED = 130  # what a shell gives for a command that Ctrl-C ended
 SCHEDULER = "forceschedulers/force-cell"

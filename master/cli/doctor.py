@@ -14,8 +14,8 @@ from master.cli.daemons import master_daemon
 from master.cli.emulation import cross_targets, emulation_verdicts
 from master.cli.fitness import Verdict, machine_verdicts, port_verdicts, tool_verdicts
 from master.cli.packages import command_for, packages_of
-from master.cli.tools import BUILD_TOOLS, missing
 from workers.errors import Failure
+from workers.tools import BUILD_TOOLS, missing
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "bad": ("✗", "red")}
 

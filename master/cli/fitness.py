@@ -15,13 +15,13 @@ from typing import Literal
 
 from master.cli import ports
 from master.cli.packages import command_for
-from master.cli.tools import BUILD_TOOLS, Tool, version_of
 from master.home import Home, cache_directory
 from master.settings import Settings
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.progress import size
 from workers.sandbox import ROOT, SIDE_BY_SIDE, sandbox_problem
+from workers.tools import BUILD_TOOLS, Tool, version_of
 
 Level = Literal["ok", "warn", "bad"]
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import click
 
-from master.cli.tools import XCODE, Tool, missing
 from workers.errors import Failure
 from workers.machine import runs_macos
+from workers.tools import XCODE, Tool, missing
 
 
 def command_for(packages: Sequence[str]) -> str:

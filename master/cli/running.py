@@ -8,7 +8,7 @@ from master.cli import daemons, packages
 from master.cli.context import this_farm
 from master.cli.emulation import cross_targets, require_emulation
 from master.cli.starting import bring_up
-from master.cli.tools import BUILD_TOOLS
+from workers.tools import BUILD_TOOLS
 
 
 @click.command()

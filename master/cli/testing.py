@@ -10,8 +10,8 @@ import click
 
 from master.cli.context import CHECKOUT
 from master.cli.packages import can_install, require
-from master.cli.tools import BUILD_TOOLS, TEST_TOOLS, missing
 from workers.errors import Failure
+from workers.tools import BUILD_TOOLS, TEST_TOOLS, missing
 
 
 def run_pytest(arguments: list[str]) -> int:

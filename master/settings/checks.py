@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from master.complaint import Complaint
+from master.fleet import choice as fleet_choice
 from master.home import Home
+from master.images import choice as images_choice
 from master.release import choice as release_choice
 from master.settings.derived import is_loopback, workers_of
 from master.settings.reading import parse, wrong
@@ -28,6 +30,13 @@ def _of_worker(worker: WorkerSettings, seen: set[str], matrix: Matrix) -> Iterat
     for target in worker.cross:
         if matrix.targets[target].os != "linux":
             yield Complaint("cross", "this can't be built on another system", "Linux targets", target)
+    if worker.docker is not None:
+        yield from filter(None, [fleet_choice.docker_complaint(worker.docker)])
+    if worker.docker is not None and worker.kubernetes is not None:
+        yield Complaint("kubernetes", "a worker is one thing", "docker or kubernetes", "both")
+    if worker.max_builds != 1 and (worker.docker is not None or worker.kubernetes is not None):
+        wanted = "max_builds = 1, and a second worker beside it"
+        yield Complaint("max_builds", "a fresh container is for one build", wanted, str(worker.max_builds))
 
 
 def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Complaint | None, str]]:
@@ -38,6 +47,11 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
             yield "workers", complaint, "Change it in settings.toml. docs/settings.md lists every setting."
         seen.add(worker.name)
     names = [worker.name for worker in workers_of(settings)]
+    loopback = is_loopback(settings.protocol.interface)
+    yield "protocol", fleet_choice.protocol_complaint(settings.protocol, loopback=loopback), "See docs/workers.md."
+    yield "watch", fleet_choice.watch_complaint(settings.watch), "See docs/workers.md."
+    made_by = {worker.name: worker.targets for worker in workers_of(settings)}
+    yield "images", images_choice.complaint(settings.images, made_by), "See docs/images.md."
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
     users = list(settings.login.users)
     yield "release", release_choice.complaint(settings.release, users), "See docs/settings.md."

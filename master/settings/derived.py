@@ -12,6 +12,8 @@ from workers.machine import native_target
 from workers.model import Cell, Matrix
 
 LOCAL_WORKER = "local"
+# What `./mint build` asks for before it begins: a cold pgo+lto build takes about 6 GB.
+LOCAL_DISK_GB = 8.0
 
 
 def is_loopback(interface: str) -> bool:
@@ -34,6 +36,30 @@ def workers_of(settings: Settings) -> list[WorkerSettings]:
 def local_worker(settings: Settings) -> WorkerSettings | None:
     """The worker that `./mint up` starts on this machine: the one called "local"."""
     return next((worker for worker in workers_of(settings) if worker.name == LOCAL_WORKER), None)
+
+
+def uses_tls(settings: Settings) -> bool:
+    """Whether workers connect by TLS: always, unless the port is on loopback or the settings say else."""
+    said = settings.protocol.tls
+    return not is_loopback(settings.protocol.interface) if said is None else said
+
+
+def protocol_names(settings: Settings) -> list[str]:
+    """The host names and addresses by which workers may know this master; the one to tell them first."""
+    chosen = settings.protocol
+    own = [] if chosen.interface in ("0.0.0.0", "::") else [chosen.interface]
+    return list(dict.fromkeys([*chosen.names, *own, platform.node() or "localhost", "localhost", "127.0.0.1", "::1"]))
+
+
+def local_address(interface: str) -> str:
+    """Where a port of this machine is reached from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(interface, interface)
+
+
+def disk_wanted_gb(settings: Settings, worker: WorkerSettings) -> float:
+    """Of a machine that is somebody's desk as well, the local one, no more is wanted than one build takes."""
+    wanted = min(settings.watch.disk_gb, LOCAL_DISK_GB) if worker.name == LOCAL_WORKER else settings.watch.disk_gb
+    return wanted if worker.disk_gb is None else worker.disk_gb
 
 
 def builds(worker: WorkerSettings, cell: Cell) -> bool:

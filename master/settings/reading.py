@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -49,11 +49,20 @@ def _refuse_unknown_keys(raw: dict[str, Any], path: Path, text: str) -> None:
         if section not in sections:
             todo = f"Known sections: {', '.join(sections)}."
             raise wrong(path, text, section, "", "there is no such section", todo=todo)
-        known = [field.name for field in fields(sections[section])]
         for table in _tables(content):
-            for key in table:
-                if key not in known:
-                    raise wrong(path, text, section, key, "there is no such key", todo=f"Known: {', '.join(known)}.")
+            _refuse_unknown_in(table, sections[section], section, path, text)
+
+
+def _refuse_unknown_in(table: dict[str, Any], kind: type, section: str, path: Path, text: str) -> None:
+    """In a table and those that it holds, as far as they are dataclasses."""
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]
+    for key, value in table.items():
+        if key not in known:
+            raise wrong(path, text, section, key, "there is no such key", todo=f"Known: {', '.join(known)}.")
+        inner = _dataclass_of(hints[key])
+        if isinstance(value, dict) and is_dataclass(inner):
+            _refuse_unknown_in(value, inner, f"{section}.{key}", path, text)
 
 
 def parse(text: str, path: Path) -> Settings:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
+from master.images.choice import Images
 from master.release.choice import Release
 from master.signing.choice import Signing
 
@@ -19,14 +21,6 @@ class Web:
     port: int = 8010
     interface: str = "127.0.0.1"
     url: str | None = None
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Where workers connect to (Buildbot's PB protocol)."""
-
-    port: int = 9989
-    interface: str = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,8 @@ class WorkerSettings:
 
     targets: what it builds natively. cross: Linux targets of another processor, whose programs it runs emulated. That
     takes several times as long, so a push builds none of their cells but those that `[push] cells` names.
+    disk_gb: free space that it has to have, `[watch]`'s unless given. docker, kubernetes: it is a fresh container, or a
+    pod, for each build.
     """
 
     name: str
@@ -59,6 +55,9 @@ class WorkerSettings:
     cross: list[str] = field(default_factory=list)
     password_file: str | None = None
     max_builds: int = 1
+    disk_gb: float | None = None
+    docker: Docker | None = None
+    kubernetes: Kubernetes | None = None
 
 
 @dataclass(frozen=True)
@@ -130,3 +129,5 @@ class Settings:
     login: Login = field(default_factory=Login)
     signing: Signing = field(default_factory=Signing)
     release: Release = field(default_factory=Release)
+    watch: Watch = field(default_factory=Watch)
+    images: Images = field(default_factory=Images)

@@ -24,7 +24,7 @@ from workers.model import ROOT, load_matrix
 CFG = ROOT / "master" / "master.cfg"
 X86, ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"
 STAGES = [
-    "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate",
+    "fit", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package", "validate",
     "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours", "upload", "record",
     "attest",
 ]  # fmt: skip
@@ -327,3 +327,20 @@ def test_who_may_not_release_still_builds(tmp_path: Path) -> None:
     for action, path in (("force", ("forceschedulers", FORCE_CELL)), ("stop", ("builds", "2")),
                          ("cancel", ("buildrequests", "2")), ("rebuild", ("builds", "2"))):  # fmt: skip
         assert allowed(config, otto, action, path, {"builderNames": ["cpython"]})
+
+
+def test_workers_may_be_containers_and_pods_and_the_ward_looks_after_all(tmp_path: Path) -> None:
+    toml = (
+        f"{worker(X86, name='docker-1')}[workers.docker]\nmemory_gb = 2\n"
+        f'{worker(X86, name="pod-1")}[workers.kubernetes]\nimage = "r/i@sha256:1"\nmaster_url = "https://k"\n'
+        f'{worker(X86, name="iron")}[images]\nworkers = ["iron"]\n[protocol]\ninterface = "0.0.0.0"\n'
+    )
+    config = load(tmp_path, toml)
+    kinds = {one.workername: type(one).__name__ for one in config.workers}
+    assert (kinds["docker-1"], kinds["pod-1"], kinds["iron"]) == ("Container", "Pod", "Machine")
+    assert config.protocols["pb"]["port"].startswith("ssl:9989:interface=0.0.0.0:privateKey=")
+    assert "ward" in config.services
+    names = step_names(builders(config)["images-x86_64"])
+    assert names == ["fit", "checkout", "image-build", "image-fips-policy"]
+    assert builders(config)["images-x86_64"].workernames == ["iron"]
+    assert config.schedulers["force-images"].builderNames == ["images-x86_64"]

@@ -3,7 +3,8 @@
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
 "tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done, "again": JUDGE, which finds
-no archive good that it is shown a second time, when it is released}.
+no archive good that it is shown a second time, when it is released, "fill": {NAME: bytes} written to the worker's disk,
+"only": a part of the path of the one worker that is slow or filled}.
 """
 
 from __future__ import annotations
@@ -72,7 +73,11 @@ NODES: dict[Stage, list[str]] = {
 def obey(name: str, where: Places) -> bool:
     """Does what the orders say for this program or stage; whether its report is to say ok."""
     progress = Progress()
-    until = time.monotonic() + ORDERS.get("slow", {}).get(name, 0)
+    here = ORDERS.get("only", "") in str(where.state)
+    until = time.monotonic() + (ORDERS.get("slow", {}).get(name, 0) if here else 0)
+    if here and name in ORDERS.get("fill", {}):
+        (where.state / "filler").write_bytes(bytes(ORDERS["fill"][name]))
+        time.sleep(60)
     while time.monotonic() < until:
         progress.at(1, 4, name)
         time.sleep(0.1)

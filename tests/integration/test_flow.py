@@ -16,7 +16,7 @@ from tests.integration.farm import TARGET, Farm, cell_name, commit, git, until
 from workers.model import DERIVED
 
 STEPS = [
-    "worker_preparation", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
+    "worker_preparation", "fit", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
     "package", "validate", "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours",
     "upload", "record", "attest",
 ]  # fmt: skip

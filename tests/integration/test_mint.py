@@ -105,9 +105,9 @@ def test_build_starts_the_farm_and_says_where_the_archive_is_and_down_leaves_not
     assert archive is not None, said
     assert digest is not None, said
     assert hashlib.sha256(Path(archive[1]).read_bytes()).hexdigest() == digest[1]
-    for stage in ("checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython", "package",
-                  "validate", "prove-fips", "test-suite", "archive", "derive", "validate-flavours", "prove-flavours",
-                  "upload", "record", "attest"):  # fmt: skip
+    for stage in ("fit", "checkout", "plan", "sources", "dependencies", "openssl", "fips-provider", "cpython",
+                  "package", "validate", "prove-fips", "test-suite", "archive", "derive", "validate-flavours",
+                  "prove-flavours", "upload", "record", "attest"):  # fmt: skip
         assert f"✓ {stage}: " in said
     assert f"{fresh.farm.url}#/builders/" in said
 

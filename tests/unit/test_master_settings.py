@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from master import settings
+from master.fleet.choice import Docker, Kubernetes
 from master.home import Home, cache_directory, home_of
 from workers.errors import Failure
 from workers.machine import native_target
@@ -174,5 +175,8 @@ def test_the_documentation_is_a_valid_file_with_every_setting_in_it() -> None:
     for section in dataclasses.fields(settings.Settings):
         many = section.name == "workers"
         kind = settings.WorkerSettings if many else type(getattr(settings.Settings(), section.name))
-        table = raw[section.name][0] if many else raw[section.name]
+        table = {key for row in raw[section.name] for key in row} if many else raw[section.name]
         assert {field.name for field in dataclasses.fields(kind)} == set(table), section.name
+    for name, kind in (("docker", Docker), ("kubernetes", Kubernetes)):
+        (table,) = (row[name] for row in raw["workers"] if name in row)
+        assert {field.name for field in dataclasses.fields(kind)} == set(table), name

@@ -42,6 +42,7 @@ class TestStage(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
 
     def shell(self) -> Any:
         environment = {"PYMINT_EVENTS": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment["PYMINT_FLOOR_GB"] = "2.0"
         return ExpectShell(
             workdir="wkdir", command=ARGV, env=environment, timeout=60, max_time=600, sigterm_time=30,
             log_environ=False, use_pty=False, interrupt_signal="TERM",
