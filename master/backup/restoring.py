@@ -136,8 +136,8 @@ def _copy(source: Path, target: Path, one: Entry) -> None:
 def _settle(database: Path) -> None:
     """The master of the backup is gone: the next one takes over what it had claimed, and begins its builds again.
 
-    Buildbot waits ten minutes for a sign of life of a master that has another name, as one in another place has; and what
-    such a master had claimed, it never gives back: a master deletes no claims but its own (db/buildrequests.py).
+    Buildbot waits ten minutes for a sign of life of a master that has another name, as one in another place has. What
+    such a master had claimed it never gives back: a master deletes no claims but its own (db/buildrequests.py).
     """
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE masters SET last_active = 0")
