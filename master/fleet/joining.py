@@ -21,7 +21,9 @@ ANSWERS_S = 20
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker of this machine is. `base` is Buildbot's, which tidies it; the state lies beside."""
+    """Where a worker of this machine is. `base` is Buildbot's, which deletes all directories in it that are no builder's;
+    what has to stay lies beside.
+    """
 
     directory: Path
 
@@ -32,6 +34,11 @@ class Place:
     @property
     def state(self) -> Path:
         return self.directory / "state"
+
+    @property
+    def authority(self) -> Path:
+        """With the one certificate that the master's has to come from."""
+        return self.directory / "authority"
 
 
 def try_master(invitation: Invitation) -> str:
@@ -84,8 +91,8 @@ def make_directory(place: Place, invitation: Invitation, checkout: Path, admin: 
     }
     write_file(base / "password", invitation.password.encode() + b"\n", 0o600)
     if invitation.authority:
-        pin(base / "authority", invitation.authority)
-        values["authority"] = "authority"
+        pin(place.authority, invitation.authority)
+        values["authority"] = str(place.authority)
     tac = (checkout / "workers" / "service" / "buildbot.tac").read_bytes()
     write_file(base / "buildbot.tac", tac)
     write_file(base / "info" / "admin", admin.encode())

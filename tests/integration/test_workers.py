@@ -89,7 +89,7 @@ def test_a_wrong_password_another_authority_and_plain_text_are_refused(fleet: Fl
             where = joining.Place(tmp_path / name)
             joining.make_directory(where, invitation, ROOT, "nobody")
             if name == "authority":
-                (where.base / "authority" / "authority.pem").write_text(stranger)
+                (where.authority / "authority.pem").write_text(stranger)
             processes.append(
                 subprocess.Popen(
                     twistd_arguments(Path(sys.executable)),

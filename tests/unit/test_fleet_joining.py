@@ -109,11 +109,13 @@ def test_a_workers_directory_holds_its_password_for_its_owner_only(tmp_path: Pat
     place = joining.Place(tmp_path / "mac-1")
     joining.make_directory(place, INVITATION, ROOT, "anna@mac")
     written = tomllib.loads((place.base / "worker.toml").read_text())
-    assert (written["name"], written["host"], written["authority"]) == ("mac-1", "mint.example", "authority")
+    assert (written["name"], written["host"]) == ("mac-1", "mint.example")
+    assert written["authority"] == str(place.authority)
+    assert place.base not in place.authority.parents, "Buildbot deletes directories there"
     assert "a password" not in (place.base / "worker.toml").read_text()
     assert (place.base / "password").stat().st_mode & 0o777 == 0o600
     joining.make_directory(place, dataclasses.replace(INVITATION, authority="new"), ROOT, "anna@mac")
-    assert [path.read_text() for path in (place.base / "authority").iterdir()] == ["new"]
+    assert [path.read_text() for path in place.authority.iterdir()] == ["new"]
 
 
 def kept(user: str = "pymint", top: str = "/srv/mint") -> Kept:
