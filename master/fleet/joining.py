@@ -21,7 +21,7 @@ ANSWERS_S = 20
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker of this machine is. `base` is Buildbot's, which deletes all directories in it that are no builder's;
+    """Where a worker of this machine is. `base` is Buildbot's, which deletes directories in it that are no builder's;
     what has to stay lies beside.
     """
 
