@@ -72,7 +72,7 @@ class Rest:
             raise Refused(
                 "master", "you are not among those who may do that (403)", found=_message(answer),
                 todo="Say who you are with --user NAME, where the command has it. settings.toml says who may:\n"
-                "whoever is in [login.users], and of those only [release] releasers release.",
+                "those named in [access] builders build, those in [access] releasers release: docs/access.md.",
             )  # fmt: skip
         raise Refused(
             "master",

@@ -29,7 +29,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     settings = (
         f'[[workers]]\nname = "elsewhere"\ntargets = ["{TARGET}"]\n'
         f'[login.users]\nanna = "{hashed}"\notto = "{hashed}"\n'
-        f'[release]\ncells = ["{cell_name()}"]\nreleasers = ["anna"]\n'
+        f'[release]\ncells = ["{cell_name()}"]\n[access]\nreleasers = ["anna"]\n'
     )
     one = Farm(tmp_path_factory.mktemp("person"), pushed=[], more_settings=settings)
     one.first = make_repository(one.repository)
@@ -78,7 +78,7 @@ def test_who_may_only_build_is_told_so_and_where_that_is_decided(farm: Farm) -> 
     code, shown = request(farm, "otto", WORD)
     assert code == 1
     assert "you are not among those who may do that (403)" in shown
-    assert "[release] releasers" in shown
+    assert "[access] releasers" in shown
     assert WORD not in shown
 
 
