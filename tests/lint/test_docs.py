@@ -27,8 +27,11 @@ VALUES: dict[str, tuple[str, ...]] = {
     "master/cli/daemons.py": ("master", "worker"),
     "master/cli/starting.py": ("master", "worker"),
     "master/cli/service.py": ("master", "worker"),
-    "workers/updates/taking.py": (),  # its Refused is a finding, not an error
+    "master/database.py": ("release", "signing"),
+    "master/github/credentials.py": ("github", "publish"),
 }
+# Where what is called Refused is no error that is printed: a candidate that is not taken, an answer to a web hook.
+REFUSALS = ("workers/updates/taking.py", "master/github/events.py", "master/github/hook.py")
 # What the founding document's own troubleshooting lists, by a word that people search for.
 OF_THE_SEED = (
     "ImageNotFound", "musl", "enable-fips", "install_fips", "fipsmodule.cnf", "runner", "50 GB", "dry run", "conflict",
@@ -41,6 +44,7 @@ def errors() -> list[tuple[str, ast.expr | None]]:
         (path.relative_to(ROOT).as_posix(), node.args[0] if node.args else None)
         for room in ("workers", "steps", "master")
         for path in (ROOT / room).rglob("*.py")
+        if path.relative_to(ROOT).as_posix() not in REFUSALS
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS
     ]
