@@ -105,7 +105,8 @@ class Watch(BuildbotService):
             if number not in self.builders:
                 known = yield self.master.data.get(("builders", str(number)))
                 self.builders[number] = known["name"]
-            took = time.time() - build["started_at"].timestamp()
+            started = build["started_at"]  # through a router it comes as seconds
+            took = time.time() - (started if isinstance(started, int) else started.timestamp())
             self.counted.build_ended(self.builders[number], build["results"], took)
         except Exception:  # whatever is wrong with a figure, builds go on
             log.err(None, "watch: a build's end could not be counted")
