@@ -134,6 +134,20 @@ def _older(path: Path, seconds: float) -> bool:
         return False
 
 
+def copy_hashed(source: Path, descriptor: int, mode: int) -> tuple[str, int]:
+    """Copies a file into an open one, which then is closed, on the disk, and has that mode. sha256 and size of it."""
+    hasher, size = hashlib.sha256(), 0
+    with os.fdopen(descriptor, "wb") as target, source.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            hasher.update(block)
+            size += len(block)
+            target.write(block)
+        target.flush()
+        os.fchmod(target.fileno(), mode)
+        os.fsync(target.fileno())
+    return hasher.hexdigest(), size
+
+
 class Store:
     """The directory. Safe for several threads and processes at once; blocking, so call it from a thread."""
 
@@ -150,18 +164,9 @@ class Store:
     def put(self, source: Path, name: str) -> Stored:
         """Copies a file into the store, unless its bytes are there. Raises OSError when the disk is full."""
         self.root.mkdir(parents=True, exist_ok=True)
-        hasher, size = hashlib.sha256(), 0
         descriptor, temporary = tempfile.mkstemp(dir=self.root, prefix=".new-")
         try:
-            with os.fdopen(descriptor, "wb") as target, source.open("rb") as stream:
-                while block := stream.read(BLOCK):
-                    hasher.update(block)
-                    size += len(block)
-                    target.write(block)
-                target.flush()
-                os.fchmod(target.fileno(), 0o444)
-                os.fsync(target.fileno())
-            stored = Stored(name, hasher.hexdigest(), size)
+            stored = Stored(name, *copy_hashed(source, descriptor, 0o444))
             self._promote(Path(temporary), stored)
         finally:
             Path(temporary).unlink(missing_ok=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from master.backup.model import Backups
-from master.store import BLOCK, digest_of
+from master.store import copy_hashed, digest_of
 
 HALF = ".new-"
 
@@ -43,22 +42,14 @@ class Pool:
 
     def put(self, source: Path) -> tuple[str, int]:
         """Copies a file in, unless its bytes are there; their digest and size. Raises OSError."""
-        hasher, size = hashlib.sha256(), 0
         descriptor, name = tempfile.mkstemp(dir=self.backups.directory, prefix=HALF)
         temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as target, source.open("rb") as stream:
-                while block := stream.read(BLOCK):
-                    hasher.update(block)
-                    size += len(block)
-                    target.write(block)
-                target.flush()
-                os.fchmod(target.fileno(), 0o444)
-                os.fsync(target.fileno())
-            self._promote(temporary, hasher.hexdigest(), size)
+            digest, size = copy_hashed(source, descriptor, 0o444)
+            self._promote(temporary, digest, size)
         finally:
             temporary.unlink(missing_ok=True)
-        return hasher.hexdigest(), size
+        return digest, size
 
     def put_bytes(self, content: bytes) -> tuple[str, int]:
         with tempfile.NamedTemporaryFile(dir=self.backups.directory, prefix=HALF) as stream:

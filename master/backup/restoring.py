@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -15,7 +13,7 @@ from master.backup.sealing import Seal
 from master.home import Home, write_file
 from master.settings import store_path
 from master.settings.reading import parse
-from master.store import BLOCK, digest_of
+from master.store import copy_hashed, digest_of
 from workers.errors import Failure
 
 MARKER = "database-release"
@@ -113,19 +111,11 @@ def _write(target: Path, one: Entry, backups: Backups, seal: Seal | None) -> Non
 
 
 def _copy(source: Path, target: Path, one: Entry) -> None:
-    hasher, length = hashlib.sha256(), 0
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
     try:
-        with os.fdopen(descriptor, "wb") as stream, source.open("rb") as kept:
-            while block := kept.read(BLOCK):
-                hasher.update(block)
-                length += len(block)
-                stream.write(block)
-            stream.flush()
-            os.fchmod(stream.fileno(), one.mode)
-            os.fsync(stream.fileno())
-        if (hasher.hexdigest(), length) != (one.sha256, one.size):
-            raise _damaged(one, source, f"sha256 {hasher.hexdigest()}, {length} bytes")
+        digest, length = copy_hashed(source, descriptor, one.mode)
+        if (digest, length) != (one.sha256, one.size):
+            raise _damaged(one, source, f"sha256 {digest}, {length} bytes")
         Path(name).rename(target)
     except FileNotFoundError as error:
         raise _damaged(one, source, str(error)) from error

@@ -60,7 +60,7 @@ def covered(home: Home, settings: Settings, environment: Mapping[str, str] = os.
     uri = pen.absolute(home, settings.signing.key)
     if uri is not None and uri.startswith(keys.FILE):
         files.append(Path(uri.removeprefix(keys.FILE).partition("?")[0]))
-    user = Path(environment.get("HOME") or "/root")
+    user = Path(environment["HOME"]) if environment.get("HOME") else Path.home()
     known = [user / one for one in BELOW_HOME] + [
         Path(environment[one]) for one in BY_ENVIRONMENT if one in environment
     ]
