@@ -46,3 +46,10 @@ def test_shellcheck_finds_nothing() -> None:
 def test_no_file_is_longer_than_a_person_reads() -> None:
     lengths = {name: len((ROOT / name).read_text().splitlines()) for name in tracked("*.py", "*.sh", "mint")}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Two tests of one name in folders that are none end a run of both before its first test."""
+    folders = {str(Path(name).parent) for name in tracked("tests/**/test_*.py")}
+    assert folders
+    assert {folder for folder in folders if not (ROOT / folder / "__init__.py").exists()} == set()
