@@ -2,7 +2,7 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"hold": {NAME: FILE}: until there is such a file,
+"hold": {NAME: FILE}: until there is such a file, "chatty": {NAME: [lines a second, seconds]},
 "tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done, "again": JUDGE, which finds
 no archive good that it is shown a second time, when it is released, "fill": {NAME: bytes} written to the worker's disk,
 "only": a part of the path of the one worker that is slow or filled}. `bills/FLAVOUR.cdx.json` and `.spdx.json`, where
@@ -81,6 +81,10 @@ def obey(name: str, where: Places) -> bool:
     while hold and not Path(hold).exists():
         time.sleep(0.5)
     until = time.monotonic() + (ORDERS.get("slow", {}).get(name, 0) if here else 0)
+    each_s, seconds = ORDERS.get("chatty", {}).get(name, (0, 0))
+    for line in range(each_s * seconds):
+        progress.line(f"{line:6} clang -c -O3 -fPIC -flto=full -I./Include -o Objects/object{line}.o Objects/object.c")
+        time.sleep(1 / each_s)
     if here and name in ORDERS.get("fill", {}):
         (where.state / "filler").write_bytes(bytes(ORDERS["fill"][name]))
         time.sleep(60)
