@@ -37,7 +37,7 @@ from master.settings import Settings
 from master.signing.attester import Attester
 from master.store import Store
 from master.updates import looking_after
-from master.updates.page import PinsPage
+from master.updates.page import PinsFiles
 from master.watch.service import watch_of
 from workers.model import Matrix
 
@@ -66,7 +66,7 @@ def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readines
         "pages": own,
         "archives": Archives(store),
         "releases": Releases(store, readiness),
-        "pins": PinsPage(home.updates, store),
+        "pins": PinsFiles(home.updates),
         "keys": Published(public_half(home.keys)),
         "buildtypes": Published(build_types(home.checkout / "docs")),
     }

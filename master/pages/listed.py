@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from master.pages import archive, matrix, readiness, trends, workers
+from master.pages import archive, matrix, pins, readiness, trends, workers
 from master.pages.page import Page
 
-PAGES: tuple[Page, ...] = (matrix.PAGE, readiness.PAGE, trends.PAGE, workers.PAGE, archive.PAGE)
+PAGES: tuple[Page, ...] = (matrix.PAGE, readiness.PAGE, trends.PAGE, workers.PAGE, pins.PAGE, archive.PAGE)

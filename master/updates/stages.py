@@ -119,7 +119,7 @@ def look_for(work: Work) -> UpdatesStageReport:
         work.progress.line(said_of(one))
     report = UpdatesReport("pymint/updates/1", True, int(time.time()), _with_others(work, found))
     write_report(report, work.home.updates / LOOK)
-    return UpdatesStageReport("pymint/updates-stage/1", in_words(report), {"how the pins stand": "pins/"})
+    return UpdatesStageReport("pymint/updates-stage/1", in_words(report), {"how the pins stand": "pages/pins"})
 
 
 def _with_others(work: Work, found: list[Standing]) -> list[Standing]:
@@ -191,7 +191,7 @@ def make_candidates(work: Work) -> UpdatesStageReport:
     refused = sum(one.state == "refused" for one in made)
     more = (f", {waiting} wait" if waiting else "") + (f", {refused} not taken" if refused else "")
     return UpdatesStageReport(
-        "pymint/updates-stage/1", f"{words}{more}", {"how the pins stand": "pins/"}, builds=due,
+        "pymint/updates-stage/1", f"{words}{more}", {"how the pins stand": "pages/pins"}, builds=due,
         requested=str(work.home.updates / "requested"), problem=_outcry([one for one in made if one.loud]),
     )  # fmt: skip
 

@@ -118,7 +118,7 @@ def test_a_newer_release_is_pinned_on_a_branch_built_and_proven(pins_farm: Farm,
         "the candidate is built", lambda: [one for one in builds_of(pins_farm, commit) if one["complete"]], 900
     )
     assert [one["results"] for one in done] == [0]
-    page = pins_farm.http.get("pins/").text
+    page = pins_farm.http.get("pages/pins").text
     assert "1 of 1 cells built and proven" in page
     assert "CVE-2026-4242" in page
     # Only the cell that is made of it, though a push builds 3.12 too.
@@ -152,7 +152,7 @@ def test_a_lie_is_refused_loudly_and_nothing_is_written(pins_farm: Farm, upstrea
     assert step["state_string"] == "updates: cpython-3.13 3.13.100 may not be what is offered as it"
     assert "at its top it should have Python-3.13.100, and has Python-3.12.1" in pins_farm.step_log(step, "problem")
     assert "3.13.100" not in git(pins_farm.repository, "branch", "--list", "bump/*")
-    assert "it should have Python-3.13.100" in pins_farm.http.get("pins/").text
+    assert "it should have Python-3.13.100" in pins_farm.http.get("pages/pins").text
 
 
 def test_the_form_takes_names_only(pins_farm: Farm) -> None:
