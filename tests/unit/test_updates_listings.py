@@ -11,6 +11,7 @@ from tests.unit.upstream import directory_page
 from workers.sources.outcome import Missed
 from workers.sources.pins import load_pins
 from workers.updates.listings import Announcement, announcements
+from workers.updates.looking import versions_of_pip
 from workers.updates.rules import Announced, Rule, load_rules, parse_rules
 from workers.updates.versions import in_line, is_prerelease, newer, of_distribution, spelled, unspelled
 
@@ -201,3 +202,10 @@ def test_a_rule_has_to_say_what_vouches_for_a_file() -> None:
     with pytest.raises(Exception, match="unknown: lnie"):
         parse_rules(f'[x]\nlnie = "3"\n{UNSIGNED}')
     assert Announced("directory", "https://up.example/").entry == ""
+
+
+def test_what_an_index_offers_is_read_as_every_pip_prints_it() -> None:
+    said = "pip (26.3)\nAvailable versions: 26.3, 26.2.1, 9.0.0\n  INSTALLED: 23.2.1\n  LATEST:    26.3\n"
+    assert versions_of_pip(said) == ["26.3", "26.2.1", "9.0.0"]
+    assert versions_of_pip("ziglang (0.17.1)\nAvailable versions: 0.17.1\n") == ["0.17.1"]
+    assert versions_of_pip("Usage: pip index versions [options]\n") == []

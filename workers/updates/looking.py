@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -208,27 +207,20 @@ def _distribution(packages: list[str], rule: Rule, pin: Pin, listed: Callable[[]
     return _Answer(list(found.values()), left_out)
 
 
+def versions_of_pip(said: str) -> list[str]:
+    """What `pip index versions NAME` names, as text: its --json is younger than the pip that Debian 12 brings."""
+    listed = next((line for line in said.splitlines() if line.startswith("Available versions:")), "")
+    return [one.strip() for one in listed.partition(":")[2].split(",") if one.strip()]
+
+
 def _python_index(name: str, rule: Rule, pin: Pin) -> _Answer:
     """By the index's ordinary client, as the machine has it set up."""
-    argv = [
-        sys.executable,
-        "-m",
-        "pip",
-        "index",
-        "versions",
-        "--json",
-        "--disable-pip-version-check",
-        "--no-input",
-        name,
-    ]
+    argv = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "--no-input", name]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise Missed(without_urls(errors[-1]) if errors else f"pip ended with {done.returncode}")
-    try:
-        versions = [str(one) for one in json.loads(done.stdout)["versions"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise Missed(f"pip's answer can't be read ({error!r})") from error
+    versions = versions_of_pip(done.stdout)
+    if done.returncode or not versions:
+        said = [line for line in done.stderr.splitlines() if line and not line.startswith("WARNING")]
+        raise Missed(without_urls(said[-1]) if said else f"pip ended with {done.returncode} and named no version")
     found = [Announcement(one, "", refused="a pre-release" if is_prerelease(one) else "") for one in versions]
     candidates, left_out = _sorted_out(found, rule, pin)
     return _Answer([Offer(one.version, "index", name, f"{name}=={one.version}") for one in candidates], left_out)
