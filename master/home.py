@@ -110,6 +110,11 @@ class Home:
         return self.root / "updates"
 
     @property
+    def benchmarks(self) -> Path:
+        """Results of measured comparisons, one a build (master/pages/benchmarks.py)."""
+        return self.root / "benchmarks"
+
+    @property
     def gitconfig(self) -> Path:
         """For every git that master and worker start: the user's own settings, and the repository marked as safe."""
         return self.root / "gitconfig"

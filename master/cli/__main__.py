@@ -33,6 +33,7 @@ COMMANDS = {
     "validate": "workers.programs.validate:command",
     "prove": "workers.programs.prove:command",
     "verify": "master.cli.verify:verify",
+    "benchmark": "master.cli.benchmark:benchmark",
     "test": "master.cli.testing:test",
     "check": "master.cli.testing:check",
 }

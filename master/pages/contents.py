@@ -7,9 +7,10 @@ import tarfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 import zstandard
 
@@ -85,28 +86,35 @@ def _parts(table: dict[str, list[int]]) -> tuple[Part, ...]:
     return tuple(sorted(found, key=lambda one: (-one.size, one.name)))
 
 
-def _members(stream: IO[bytes]) -> Iterator[tuple[str, int]]:
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
-        for member in tar:
-            if member.isfile() or member.islnk() or member.issym():
-                yield member.name, member.size if member.isfile() else 0
-            tar.members = []  # type: ignore[attr-defined]  # else every member stays in memory
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, int]]:
+    for member in tar:
+        if member.isfile() or member.islnk() or member.issym():
+            yield member.name, member.size if member.isfile() else 0
+        tar.members = []  # type: ignore[attr-defined]  # else every member stays in memory
 
 
-def read(path: Path, name: str) -> Contents:
-    """Of a `.tar.zst` or `.tar.gz`. Raises Failure when it can't be read."""
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[tarfile.TarFile]:
+    """A `.tar.zst` or `.tar.gz`, to be read once from front to back. Raises Failure when it can't be read."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, ExitStack() as stack:
             if name.endswith(".zst"):
-                with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
-                    return summed(_members(stream))
-            with gzip.open(file) as stream:
-                return summed(_members(stream))  # type: ignore[arg-type]
+                reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+                stream: Any = stack.enter_context(reader)
+            else:
+                stream = stack.enter_context(gzip.open(file))
+            yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
     except (OSError, EOFError, ValueError, tarfile.TarError, zstandard.ZstdError) as error:
         raise Failure(
             "store", f"{name} can't be listed", found=f"{type(error).__name__}: {error}",
             todo="The archive is damaged, or no archive: build that commit again.",
         ) from error  # fmt: skip
+
+
+def read(path: Path, name: str) -> Contents:
+    """Of a `.tar.zst` or `.tar.gz`. Raises Failure when it can't be read."""
+    with opened(path, name) as tar:
+        return summed(_members(tar))
 
 
 class Reader:

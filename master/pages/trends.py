@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from twisted.internet import threads
 
-from master.pages import charts, database
+from master.pages import benchmarks, charts, database
 from master.pages.archive import WHOLE, Timed
 from master.pages.charts import Series
 from master.pages.page import NoSuchPage, Page, Query, Source
@@ -52,7 +52,8 @@ class _Node:
 class Point:
     """Of one commit. sizes: bytes by flavour. cpu_s: of all stages; whole: whether CPython itself was built.
 
-    start_*: seconds; None where nothing is recorded."""
+    start_*: seconds; None where nothing is recorded. speed: how many times as fast as what it was compared with, which
+    `against` names."""
 
     commit: str
     builder: str
@@ -64,6 +65,8 @@ class Point:
     whole: bool
     start_off_s: float | None
     start_on_s: float | None
+    speed: float | None = None
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ def model(said: Snapshot, query: Query) -> View:
         Series("FIPS off", [point.start_off_s for point in points]),
         Series("FIPS on", [point.start_on_s for point in points]),
     ]
+    others = list(dict.fromkeys(point.against for point in points if point.speed is not None))
+    speeds = [Series(name, [point.speed if point.against == name else None for point in points]) for name in others]
     drawn = [
         chart("Size", "The archives as they are downloaded, by flavour.", points, sizes, lambda v: size(round(v))),
         chart(
@@ -135,6 +140,11 @@ def model(said: Snapshot, query: Query) -> View:
             "Start-up",
             "Processor time that `import hashlib` costs a process, the median that the proof measured.",
             points, starts, milliseconds,
+        ),
+        chart(
+            "Speed",
+            "How many times as fast as another interpreter, over twenty benchmarks: what was measured by hand.",
+            points, speeds, lambda v: f"{v:.3f}",
         ),
     ]  # fmt: skip
     return View(said.builder, said.builders, [one for one in drawn if one is not None], len(points), said.builderid)
@@ -220,8 +230,15 @@ def _look(source: Source, wanted: str, known: Sequence[str]) -> tuple[str, list[
     paths = [path for commit in commits for path in (commit / builder).glob("*.json")]
     newest = newest_of([(path.stat().st_mtime, path) for path in paths], COMMITS)
     points = [FACTS.of(source.store, path) for path in newest]
-    found = [point for point in points if point is not None]
+    found = [_with_speed(source, point) for point in points if point is not None]
     return builder, builders, sorted(found, key=lambda point: point.recorded_at)
+
+
+def _with_speed(source: Source, point: Point) -> Point:
+    measured = benchmarks.kept(source.home, point.builder, point.number)
+    if measured is None or measured.total is None:
+        return point
+    return replace(point, speed=measured.total.ratio, against=measured.against)
 
 
 PAGE = Page(
