@@ -82,8 +82,11 @@ def reconfigured(farm: Farm) -> None:
     file.write_text(file.read_text() + "[build]\nsilent_minutes = 77\n")
     before, began = cpu_s(process.pid), time.perf_counter()
     command = [sys.executable, "-m", "master.cli", "reconfig"]
-    subprocess.run(command, env={**os.environ, "MINT_HOME": str(farm.home.root)}, check=True, capture_output=True)
+    environment = {**os.environ, "MINT_HOME": str(farm.home.root)}
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     wall = time.perf_counter() - began
+    if done.returncode:
+        raise click.ClickException(f"reconfig: {done.stdout}{done.stderr}")
     print(f"reconfig: {wall:.1f} s in all, {cpu_s(process.pid) - before:.1f} s of CPU in the master")
 
 
