@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from master.images import kept
-from tests.integration.farm import TARGET, Farm, free_port, make_repository
+from tests.integration.farm import TARGET, Farm, free_port, make_repository, until
 from tests.real.engine import engine_in, no_engine
 from workers.images.engine import Engine
 from workers.images.making import prune
@@ -114,7 +114,7 @@ master = "127.0.0.1"
             build = farm.finished(farm.force(), 3600)
             assert build["results"] == 0, farm.steps(build)
             machines.append(farm.steps(build)["fit"]["state_string"])
-        assert engine.run("ps", "--all", "--quiet") == "", "the containers are gone"
+        until("the containers are gone", lambda: engine.run("ps", "--all", "--quiet") == "")
         started = [line for line in farm.log("master").splitlines() if "Container created, Id: " in line]
         assert len({line.rpartition("Id: ")[2] for line in started}) == 2
     finally:
