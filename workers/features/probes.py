@@ -19,6 +19,16 @@ __all__ = ["answer_all"]
 
 TEXT = b"one line of text, and another\n" * 2000
 
+_SLEEPER = """
+import asyncio
+async def sleep():
+    print("asleep", flush=True)
+    await asyncio.sleep(600)
+async def main():
+    await asyncio.create_task(sleep(), name="mint's task")
+asyncio.run(main())
+"""
+
 # linux/prctl.h: no page gets executable that was not mapped so. Kernels know it since 6.3.
 _PR_SET_MDWE, _PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
 
@@ -309,6 +319,30 @@ def _profiling() -> Outcome:
     sys.deactivate_stack_trampoline()  # type: ignore[attr-defined,unused-ignore]
     # CPython writes perf's map there whatever TMPDIR says, and leaves it.
     Path(f"/tmp/perf-{os.getpid()}.map").unlink(missing_ok=True)
+    return "works"
+
+
+@probe("asyncio-tasks")
+def _asyncio_tasks() -> Outcome:
+    import subprocess
+
+    from _remote_debugging import RemoteUnwinder  # type: ignore[import-not-found,unused-ignore]
+
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", _SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as sleeper:
+        if sleeper.stdout is not None:
+            sleeper.stdout.readline()
+        try:
+            if Path(f"/proc/{sleeper.pid}/exe").resolve() != Path(sys.executable).resolve():
+                return "unknown", "an emulator runs it"
+            seen = repr(RemoteUnwinder(sleeper.pid).get_all_awaited_by())
+        except PermissionError as error:
+            return "unknown", f"this machine lets no process be read: {error}"
+        finally:
+            sleeper.kill()
+    if "mint's task" not in seen:
+        raise Wrong(f"no task of that name in {seen[:200]}")
     return "works"
 
 

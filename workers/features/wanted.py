@@ -56,6 +56,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("memfd_create", "memfd_create is called, or its absence said", system="linux"),
     Feature("copy_file_range", "copy_file_range is called, or its absence said", system="linux"),
     Feature("profiling", "perf can be told the names of Python functions", since=(3, 12), system="linux"),
+    Feature("asyncio-tasks", "another process's asyncio tasks are seen", since=(3, 14), system="linux"),
     Feature("threads-without-new-code", "threads start where no new code may be made", system="linux"),
 )
 
