@@ -186,7 +186,7 @@ def test_what_opens_the_service_is_in_no_error_and_no_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for name in ("botocore", "urllib3", "securesystemslib", "hvac"):
-        logging.getLogger(name).setLevel(logging.INFO)  # as the signer runs them; DEBUG of a client tells headers
+        caplog.set_level(logging.INFO, logger=name)  # as the signer runs them; DEBUG of a client tells headers
     service.wrong()
     failures = [refused(home, service.gone)]
     monkeypatch.setenv(service.address, "http://127.0.0.1:9")
