@@ -21,8 +21,12 @@ static const char *
 shared_memory_file(const char *name, char file[sizeof(SHARED_MEMORY_PLACE) + NAME_MAX])
 {
     name += strspn(name, "/");
-    if (*name == '\0' || strlen(name) >= NAME_MAX || strchr(name, '/') != NULL) {
+    if (*name == '\0' || strchr(name, '/') != NULL) {
         errno = EINVAL;
+        return NULL;
+    }
+    if (strlen(name) > NAME_MAX) {
+        errno = ENAMETOOLONG;
         return NULL;
     }
     sprintf(file, SHARED_MEMORY_PLACE "%s", name);
@@ -46,11 +50,15 @@ unlink_shared_memory(const char *name)
 {
     char place[sizeof(SHARED_MEMORY_PLACE) + NAME_MAX];
     const char *file = shared_memory_file(name, place);
-    int result = file == NULL ? -1 : unlink(file);
-    if (result < 0 && errno == EPERM) {
-        errno = EACCES; /* what POSIX has shm_unlink() say */
+    if (file == NULL) {
+        errno = errno == EINVAL ? ENOENT : errno; /* as glibc has it */
+        return -1;
     }
-    return result;
+    if (unlink(file) != 0) {
+        errno = errno == EPERM ? EACCES : errno; /* what POSIX has shm_unlink() say */
+        return -1;
+    }
+    return 0;
 }
 
 #else
