@@ -211,7 +211,7 @@ def search_path(elf: Elf, case: Case) -> Iterator[Finding]:
 @rule(
     "elf.interpreter-name",
     of=named_interpreters,
-    why="A module that was wrongly linked to libpython gets the interpreter by that name, and no start searches for it.",
+    why="A module wrongly linked to libpython gets the interpreter itself, and no start looks for libraries here.",
 )
 def interpreter_name(elf: Elf, case: Case) -> Iterator[Finding]:
     name = f"lib{elf.name}.so.1.0"
