@@ -69,12 +69,19 @@ _ANSWERS = (
 # What would lie in the SDK or beside it and is not to be taken from there: Apple's libffi, anyone's libintl.
 _MACOS_ANSWERS = ("ac_cv_lib_ffi_ffi_call=no", "ac_cv_lib_intl_textdomain=no")
 
-# The interpreter alone is not position-independent; -no-pie anywhere else breaks the modules. An extension module that
-# was wrongly linked to libpython finds this tree's: RPATH, which unlike RUNPATH comes before LD_LIBRARY_PATH. As make
+# The programs alone are not position-independent; -no-pie anywhere else breaks the modules.
+_PROGRAM_LINK = {
+    "linux": "-no-pie",
+    "macos": "-Wl,-rpath,@executable_path/../lib",
+}
+
+# libpython is in the interpreter, which goes by its name: an extension module that was wrongly linked to it gets the
+# interpreter itself, before the loader looks into any folder, and no second libpython into the process. A library path
+# would do half of that, and have each start look for libc and all others in it first (docs/performance.md). As make
 # reads it.
 _INTERPRETER_LINK = {
-    "linux": "-no-pie -Wl,-rpath,'$$ORIGIN/../lib' -Wl,--disable-new-dtags",
-    "macos": "-Wl,-rpath,@executable_path/../lib",
+    "linux": "-Wl,-soname,$(INSTSONAME)",
+    "macos": "",
 }
 
 # The files of the static libraries among the nodes, where those have to be named.
@@ -92,6 +99,9 @@ _ARCHIVES = {
 # Functions that the floor's glibc does not have, so that configure would not find them. Edits to CPython's source get
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
+
+# An edit has the first two without libutil, and CPython itself the third (glibc-libraries.toml).
+_TERMINALS = ("ac_cv_func_openpty=yes", "ac_cv_func_forkpty=yes", "ac_cv_search_login_tty=no")
 
 
 def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
@@ -175,6 +185,7 @@ def build_environment(cell: Cell) -> dict[str, str]:
         "PYTHON_ABI": cell.abi_suffix,
         "MULTIARCH": cell.target.multiarch,
         "CONFIGURE": " ".join(configure_arguments(cell)),
+        "PROGRAM_LINK": _PROGRAM_LINK[cell.target.os],
         "INTERPRETER_LINK": _INTERPRETER_LINK[cell.target.os],
         "SETUP_LOCAL": setup_local(cell.version, modules),
         "MODULES_BUILTIN": " ".join(modules.builtin),
@@ -242,7 +253,7 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR]
+        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR, *_TERMINALS]
     else:
         arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
     if version <= (3, 10):

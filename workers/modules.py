@@ -36,13 +36,12 @@ class Module:
         return self.setup.get(version.minor, self.setup.get(target.os))
 
 
-# What stands otherwise in Setup.local for macOS, which has ncurses under its narrow name (with wide characters), UUIDs
-# and shared memory in libSystem. libffi's closures are allocated by a file of their own, as CPython's setup.py has it.
+# What stands otherwise in Setup.local for macOS, which has ncurses under its narrow name (with wide characters) and
+# UUIDs in libSystem. libffi's closures are allocated by a file of their own, as CPython's setup.py has it.
 _ON_MACOS = {
     "-lncursesw": "-lncurses",
     "-lpanelw": "-lpanel",
     "-luuid": "",
-    "-lrt": "",
     "_ctypes/cfield.c": "_ctypes/cfield.c _ctypes/malloc_closure.c -DUSING_MALLOC_CLOSURE_DOT_C -DMACOSX",
 }
 

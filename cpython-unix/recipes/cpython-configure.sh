@@ -28,7 +28,10 @@ unset CFLAGS CPPFLAGS LDFLAGS CFLAGS_NODIST LDFLAGS_NODIST
 
 # GNU make reads this file before Makefile. `override` keeps Makefile's own assignments out.
 {
-  echo "override LINKCC = \$(CC) $INTERPRETER_LINK"
+  echo "override LINKCC = \$(CC) $PROGRAM_LINK"
+  if [ -n "$INTERPRETER_LINK" ]; then
+    echo "python: override LINKCC += $INTERPRETER_LINK"
+  fi
   if [ -d "$PREFIX/build-python" ]; then
     echo "override PYTHON_FOR_FREEZE = $PREFIX/build-python/bin/python$PYTHON_VERSION -E -s -S -B"
     # shellcheck disable=SC2016

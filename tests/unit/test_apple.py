@@ -203,7 +203,8 @@ def test_nothing_of_elf_is_asked_of_the_linker(version: str) -> None:
             for word in ("-no-pie", "$ORIGIN", "--disable-new-dtags", "--exclude-libs", "-z,relro", "-lrt", "-luuid"):
                 assert word not in text, (node.name, name, word)
     environment = build_environment(cell)
-    assert environment["INTERPRETER_LINK"] == "-Wl,-rpath,@executable_path/../lib"
+    assert environment["PROGRAM_LINK"] == "-Wl,-rpath,@executable_path/../lib"
+    assert environment["INTERPRETER_LINK"] == ""
     assert environment["CFLAGS"] == ""  # what users' extension modules would get
     assert "-Werror=unguarded-availability-new" in environment["CFLAGS_NODIST"]
 

@@ -39,6 +39,11 @@ def a_library_is_needed_that_not_every_system_has(sample: Sample) -> None:
     sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON, "./libfoo.so.1"))
 
 
+@trips("elf.needed")
+def a_library_of_old_systems_is_opened_at_each_start(sample: Sample) -> None:
+    sample.put(INTERPRETER, sample.compiler.program(MAIN, "./librt.so.1"), executable=True)
+
+
 @trips("elf.needed-declared")
 def a_needed_library_is_not_declared(sample: Sample) -> None:
     sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON, "./libm.so.6"))
@@ -116,7 +121,23 @@ def the_interpreter_is_not_fortified(sample: Sample) -> None:
 
 @trips("elf.search-path")
 def a_library_path_is_absolute(sample: Sample) -> None:
-    sample.put(INTERPRETER, sample.compiler.program(MAIN, "-Wl,-rpath,/opt/build/lib"), executable=True)
+    sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON, "-Wl,-rpath,/opt/build/lib"))
+
+
+@trips("elf.interpreter-name")
+def the_interpreter_has_no_name(sample: Sample) -> None:
+    sample.put(INTERPRETER, sample.compiler.program(MAIN, name="-Wl,-z,now"), executable=True)
+
+
+@trips("elf.interpreter-name")
+def the_interpreter_goes_by_another_variants_name(sample: Sample) -> None:
+    name = "-Wl,-soname,libpython3.13t.so.1.0"
+    sample.put(INTERPRETER, sample.compiler.program(MAIN, name=name), executable=True)
+
+
+@trips("elf.interpreter-name")
+def the_interpreter_looks_for_libraries_beside_itself(sample: Sample) -> None:
+    sample.put(INTERPRETER, sample.compiler.program(MAIN, "-Wl,-rpath,$ORIGIN/../lib"), executable=True)
 
 
 @trips("elf.loader")

@@ -64,6 +64,7 @@ class Compiler:
         self._stub("libc.so.6", _LIBC, "-Wl,--version-script=libc.map")
         self._stub("libfoo.so.1", "void foo(void){}")
         self._stub("libm.so.6", "void m(void){}")
+        self._stub("librt.so.1", "void rt(void){}")
         self._stub("libgcc_s.so.1", "void unwind(void){}")
 
     def _stub(self, soname: str, source: str, *flags: str) -> None:
@@ -95,12 +96,15 @@ class Compiler:
     def shared(self, source: str, *flags: str, hard: tuple[str, ...] = HARD) -> bytes:
         return self.elf(source, "-shared", *hard, "-Wl,--no-as-needed", "./libc.so.6", *flags)
 
-    def program(self, source: str, *flags: str, loader: str = LOADER) -> bytes:
+    def program(
+        self, source: str, *flags: str, loader: str = LOADER, name: str = "-Wl,-soname,libpython3.13.so.1.0"
+    ) -> bytes:
         return self.elf(
             source,
             "-no-pie",
             "-fno-pic",
             *HARD,
+            name,
             f"-Wl,--dynamic-linker={loader}",
             "-Wl,--no-as-needed",
             "./libc.so.6",

@@ -48,6 +48,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("line-editing", "readline keeps a history"),
     Feature("uuid", "uuid1 is unique between processes"),
     Feature("semaphores", "multiprocessing has locks and shared memory"),
+    Feature("terminals", "programs get a terminal of their own, as the controlling one too", system="linux"),
     Feature("free-threading", "the GIL is as the name of the ABI says"),
     Feature("platform-name", "extension modules are named for the target"),
     Feature("vsock", "sockets to virtual machines", system="linux"),

@@ -63,6 +63,17 @@ def _extension(language: str) -> Callable[[Tree, Path], str | None]:
     return build
 
 
+def _linked_extension(tree: Tree, scratch: Path) -> str | None:
+    """Linked to libpython, and another libpython comes first where the loader looks."""
+    if not list((tree.root / "lib").glob("libpython3.*.so")):
+        raise NotHere("the archive has no libpython as an ELF shared object")
+    other = scratch / "another libpython"
+    other.mkdir(parents=True, exist_ok=True)  # before the start: the loader remembers folders that are not there
+    arguments = ["-B", str(_EXTENSION), str(scratch), "c", str(other)]
+    ran = _run(interpreter(tree), arguments, scratch, {"LD_LIBRARY_PATH": str(other)})
+    return None if ran.code == 0 and ran.out.strip() == _ANSWER else f"exit code {ran.code}: {ran.last}"
+
+
 def _by_config(tree: Tree) -> tuple[Path, list[str]]:
     script = tree.root / "bin" / f"{interpreter(tree).name}-config"
     return script, ["--cflags", "--ldflags", "--embed"]
@@ -132,6 +143,12 @@ BUILDINGS: tuple[Building, ...] = (
         _extension("c"),
     ),
     Building("extension-c++", "the same in C++", ("cc", "c++"), _extension("c++")),
+    Building(
+        "extension-linked",
+        "one in C that was wrongly linked to libpython gets the interpreter itself, whatever LD_LIBRARY_PATH names",
+        ("cc",),
+        _linked_extension,
+    ),
     Building(
         "embedded-by-config",
         "a program that embeds Python, built by what python3-config says, finds the tree after a second move",

@@ -75,6 +75,7 @@ class Policy:
     deterministic: bool
     beside: bool
     hardened: bool
+    interpreter_name: bool
     licences: bool
     flavours: bool
     sbom: bool

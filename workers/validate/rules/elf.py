@@ -42,6 +42,11 @@ def interpreters(case: Case) -> Iterator[Elf]:
     return (elf for elf in hardened(case) if _INTERPRETER.search(elf.path) and elf.interpreter)
 
 
+def named_interpreters(case: Case) -> Iterator[Elf]:
+    """The python executables, where the policy asks for a name."""
+    return interpreters(case) if case.policy.interpreter_name else iter(())
+
+
 def libpythons(case: Case) -> Iterator[Elf]:
     return (elf for elf in linked(case) if re.match(r"libpython3\.\d+[td]*\.so\.1\.0$", elf.name))
 
@@ -201,6 +206,19 @@ def search_path(elf: Elf, case: Case) -> Iterator[Finding]:
     for place in elf.search:
         if place != "$ORIGIN" and not place.startswith("$ORIGIN/"):
             yield Finding(elf.path, f"searches {place or 'the current directory'}", "$ORIGIN or nothing")
+
+
+@rule(
+    "elf.interpreter-name",
+    of=named_interpreters,
+    why="A module wrongly linked to libpython gets the interpreter itself, and no start looks for libraries here.",
+)
+def interpreter_name(elf: Elf, case: Case) -> Iterator[Finding]:
+    name = f"lib{elf.name}.so.1.0"
+    if elf.soname != name:
+        yield Finding(elf.path, f"calls itself {elf.soname or 'nothing'}", f"{name} (-Wl,-soname)")
+    if elf.search:
+        yield Finding(elf.path, f"looks for every library in {', '.join(elf.search)} first", "no RPATH and no RUNPATH")
 
 
 @rule("elf.loader", of=linked, why="A program names its loader by a path, and only this one exists on every system.")
