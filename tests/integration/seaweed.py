@@ -87,7 +87,7 @@ def running(root: Path) -> Iterator[Seaweed]:
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={root / 'data'}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=1024", "-volume.max=50", "-filer", "-s3", f"-s3.port={s3}",
-        f"-s3.config={root / 's3.json'}", "-s3.port.iceberg=0",
+        f"-s3.config={root / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
     ]  # fmt: skip
     log = root / "weed.log"
     with log.open("wb") as stream:
