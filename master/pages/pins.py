@@ -9,8 +9,7 @@ from twisted.internet import threads
 
 from master.pages.page import NoSuchPage, Page, Query, Source
 from master.store import Store
-from master.updates.candidates import CandidatesReport, Made
-from master.updates.stages import ADVISORIES, CANDIDATES, LOOK
+from master.updates.candidates import ADVISORIES, CANDIDATES, LOOK, CandidatesReport, Made
 from workers.errors import Failure
 from workers.reports.base import read_report
 from workers.updates.advisories import AdvisoriesReport

@@ -36,12 +36,17 @@ def _joined(values: Iterable[str]) -> str:
     return ", ".join(sorted(set(values)))
 
 
-def _sources(plan: Plan) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+def versions_of(plan: Plan) -> dict[str, set[str]]:
+    """The versions of each source that anything in the release is made of."""
+    found: dict[str, set[str]] = {}
     for cell in plan.cells:
         for pin in cell.pins:
-            found.setdefault(pin.source, []).append(pin.version)
-    return {source: _joined(versions) for source, versions in found.items()}
+            found.setdefault(pin.source, set()).add(pin.version)
+    return found
+
+
+def _sources(plan: Plan) -> dict[str, str]:
+    return {source: _joined(versions) for source, versions in versions_of(plan).items()}
 
 
 def provider_in_words(cell: ReleasedCell) -> str:

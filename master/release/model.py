@@ -65,13 +65,35 @@ class ReleasedCell:
 
 
 @dataclass(frozen=True)
+class Mended:
+    """A CVE that a source had in the release before and has no more. severity: as its data base has it, or ""."""
+
+    source: str
+    id: str
+    severity: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the farm knew of CVEs when the release was planned. at: when the oldest of what it had read was fetched,
+    seconds since 1970, UTC. count: advisories read; newest: the day of the last change of any, "" where none tells."""
+
+    at: int
+    count: int
+    newest: str
+    mended: list[Mended] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Plan:
     """release-plan.json: all that is published under a tag. epoch: the commit's time, seconds since 1970, UTC.
 
     repository: its address as users know it. previous: the tag of the release before, "" for the first. notes: what
     has to be said of it, such as that its FIPS provider is not CMVP-validated. assets: by name; the plan itself, which
     is published too, is not among them. url: where users get the assets, each at url/NAME; without a slash at its end.
-    base: where the identities of the farm begin, which its certificates name as their issuer.
+    base: where the identities of the farm begin, which its certificates name as their issuer. advisories: None where
+    none were read; a plan of an older pymint does not know them either.
     """
 
     schema: Literal["pymint/release-plan/1"]
@@ -86,6 +108,7 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     url: str = ""
     base: str = ""
+    advisories: Looked | None = None
 
     def asset(self, name: str) -> Asset | None:
         return next((one for one in self.assets if one.name == name), None)

@@ -1,7 +1,7 @@
 """Makes the plan of a release from what was collected: names, indexes, notes, SHA256SUMS and its signature.
 
-The same collection and tag give the same plan, byte for byte: no clock, no path and no random number goes into it, and
-SHA256SUMS is signed once.
+The same collection and tag give the same plan, byte for byte: no clock, no path and no random number goes into it,
+SHA256SUMS is signed once, and what was known of CVEs stays what it was when the release was planned first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from master import settings as farm_settings
 from master.home import Home
-from master.release import indexes, kept, telling
+from master.release import advisories, indexes, kept, telling
 from master.release.address import url_of
 from master.release.assets import all_assets, asset, released
 from master.release.collect import Collection
@@ -68,6 +68,10 @@ def make(
         url=url_of(settings.release, home, tag),
         base=collection.base,
     )
+    earlier = before.plan if before is not None else None
+    plan = replace(
+        plan, advisories=advisories.looked(home.updates, plan, earlier, kept.of_tag(store.root, tag), say)
+    )  # fmt: skip
     made = [asset(name, store.put_bytes(data, name), role) for name, (data, role) in generate(plan, before).items()]
     listed = _by_name([*plan.assets, *made])
     sums = store.put_bytes(indexes.sums(listed), SUMS_NAME)

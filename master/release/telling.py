@@ -12,7 +12,7 @@ import jinja2
 from master.release import indexes
 from master.release.address import page_of
 from master.release.changes import Changes, changes, floor, module_floor, provider_in_words
-from master.release.model import NOTES_NAME, PLAN_NAME, SUMS_NAME, Asset, Plan, ReleasedCell
+from master.release.model import NOTES_NAME, PLAN_NAME, SUMS_NAME, Asset, Mended, Plan, ReleasedCell
 from master.signing.bundle import SUFFIX
 from master.signing.keeping import KEYS, ROOT
 from workers.model import Flavour
@@ -107,6 +107,18 @@ def made_of(plan: Plan) -> list[Said]:
     ]
 
 
+def mended(plan: Plan) -> dict[str, list[Mended]]:
+    """The CVEs that a newer source fixes, by source."""
+    found: dict[str, list[Mended]] = {}
+    for one in plan.advisories.mended if plan.advisories is not None else []:
+        found.setdefault(one.source, []).append(one)
+    return found
+
+
+def _minute(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _facts(plan: Plan, before: Plan | None) -> dict[str, object]:
     archives = [one for one in plan.assets if one.role == "archive"]
     builders = sorted({cell.builder_id for cell in plan.cells if cell.builder_id})
@@ -123,7 +135,9 @@ def _facts(plan: Plan, before: Plan | None) -> dict[str, object]:
         "made_of": made_of(plan),
         "changes": new,
         "validated": all(cell.provider.certificate for cell in plan.cells),
-        "made": datetime.fromtimestamp(plan.epoch, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "made": _minute(plan.epoch),
+        "mended": mended(plan),
+        "looked": _minute(plan.advisories.at) if plan.advisories is not None else "",
         "total": size(sum(one.size for one in archives)),
         "archives": len(archives),
         "builders": builders,

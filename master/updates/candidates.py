@@ -12,6 +12,9 @@ from workers.sources.pins import Pin
 from workers.updates.advisories import AdvisoriesReport, Finding, mended, names_of
 from workers.updates.model import Standing, Taken
 
+# What the stages leave in MINT_HOME/updates.
+LOOK, ADVISORIES, CANDIDATES = "updates.json", "advisories.json", "candidates.json"
+
 
 @dataclass(frozen=True)
 class Made:

@@ -9,7 +9,7 @@ from twisted.internet import threads
 from twisted.web import resource, server
 
 from master.archives import harden
-from master.updates.stages import ADVISORIES, CANDIDATES, LOOK
+from master.updates.candidates import ADVISORIES, CANDIDATES, LOOK
 
 FILES = (LOOK, ADVISORIES, CANDIDATES)
 

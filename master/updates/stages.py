@@ -16,6 +16,9 @@ from master.mirror import fetch_now
 from master.settings import Settings
 from master.updates.branches import Bumps, branch_of
 from master.updates.candidates import (
+    ADVISORIES,
+    CANDIDATES,
+    LOOK,
     CandidatesReport,
     Made,
     in_turn,
@@ -44,7 +47,6 @@ from workers.updates.taking import Means, take
 from workers.updates.web import Reader
 from workers.updates.witnesses import Court
 
-LOOK, ADVISORIES, CANDIDATES = "updates.json", "advisories.json", "candidates.json"
 PINS, RULES = "cpython-unix/sources.toml", "cpython-unix/updates.toml"
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from master.pages.pins import PAGE, looked
 from master.store import Store
-from master.updates.candidates import CandidatesReport, Made
-from master.updates.stages import ADVISORIES, CANDIDATES, LOOK
+from master.updates.candidates import ADVISORIES, CANDIDATES, LOOK, CandidatesReport, Made
 from tests.unit.test_pages_models import DIGEST, HOSTILE, SHA, shown
 from tests.unit.test_updates_advisories import NOW, report
 from workers.errors import Failure

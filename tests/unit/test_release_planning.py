@@ -20,6 +20,7 @@ from master.signing.statement import RELEASE
 from master.signing.verify import Wanted
 from tests.unit.handover_samples import CELL, FACTS, Handover
 from tests.unit.release_samples import LINUX_ARM, MACOS, PINS, SmallFarm, next_commit, small_farm
+from tests.unit.test_release_advisories import KNOWN, advisory, look
 from workers.errors import Failure
 from workers.reports.base import encode
 from workers.reports.build import ChosenPin
@@ -213,6 +214,7 @@ def test_the_next_release_tells_what_changed_and_keeps_older_versions(farm: Smal
     pins = [ChosenPin("cpython-3.13", "3.13.6", "3" * 64, "3.13.6"), PINS[1]]
     validated = replace(FACTS, provider_version="3.1.2", procedure="policy", certificate="4985")
     farm.build(CELL, release="3.13.6", pins=pins, facts=validated)
+    look(farm.home.updates, *KNOWN)
     plan = planned(farm, "20261201")
     assert plan.previous == TAG
     texts = {
@@ -220,7 +222,7 @@ def test_the_next_release_tells_what_changed_and_keeps_older_versions(farm: Smal
     }
     notes = texts[NOTES_NAME]
     assert f"Since {TAG}:" in notes
-    assert "- cpython-3.13: 3.13.5 → 3.13.6" in notes
+    assert "- cpython-3.13: 3.13.5 → 3.13.6; fixes [CVE-2025-2](https://cve.example/CVE-2025-2), [CVE-2025-1]" in notes
     assert "- not built any more: cpython-3.13-aarch64-apple-darwin-pgo-lto" in notes
     assert "provider 3.5.7, procedure toolchain, not CMVP-validated → OpenSSL FIPS provider 3.1.2" in notes
     assert "CMVP-validated, certificate 4985 (x86_64-unknown-linux-gnu)" in notes
@@ -235,6 +237,8 @@ def test_the_next_release_tells_what_changed_and_keeps_older_versions(farm: Smal
     assert planning.generate(plan, planning.Before(first, {
         one.name: farm.store.path_of(one.sha256).read_bytes() for one in first.assets if one.name in indexes.ACCUMULATED
     }))[NOTES_NAME][0].decode() == notes  # fmt: skip
+    look(farm.home.updates, *KNOWN, advisory("CVE-2025-9"))
+    assert identity(planned(farm, "20261201")) == identity(plan), "it is taken up after another look"
 
 
 def test_what_a_release_names_outlives_retention(farm: SmallFarm, tmp_path: Path) -> None:
