@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from master import instance, settings
+from master.cli.processes import marked
 from master.home import Home
 from master.instance import Process
 from workers.machine import native_target
@@ -132,6 +133,16 @@ class Farm:
     def _alive(self, name: str) -> bool:
         assert self.running[name].poll() is None, self.log(name)
         return True
+
+    def processes(self) -> list[tuple[int, list[bytes]]]:
+        """All that run for this farm, and for no other one of the machine, with their arguments. Linux only."""
+        found = []
+        for one in marked("MINT_HOME", str(self.home.root)):
+            try:
+                found.append((one.pid, Path(f"/proc/{one.pid}/cmdline").read_bytes().split(b"\0")))
+            except OSError:  # it has ended
+                continue
+        return found
 
     def log(self, name: str) -> str:
         path = (self.home.master if name == "master" else self.home.worker) / "twistd.log"

@@ -215,19 +215,11 @@ def test_the_first_step_asks_again_what_the_form_asked(farm: Farm, rehearsed: di
     assert "not in the store any more: build it again" in problem
 
 
-def killed_in(stage: str) -> None:
+def killed_in(farm: Farm, stage: str) -> None:
     """Ends the process of a stage with SIGKILL, a moment after it began to work."""
 
     def found() -> list[int]:
-        pids = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"master.release" in words and stage.encode() in words:
-                pids.append(int(entry.name))
-        return pids
+        return [pid for pid, words in farm.processes() if b"master.release" in words and stage.encode() in words]
 
     for pid in until(f"the stage {stage} runs", found, 120):
         time.sleep(1.2)
@@ -240,7 +232,7 @@ def test_a_stage_that_was_killed_is_taken_up_by_a_rebuild(farm: Farm, stage: str
     tag = f"20261125{number:02d}"
     answer = ask(farm, tag=tag, revision=farm.first, dry_run=False)
     (request,) = answer.json()["result"][1].values()
-    killed_in(stage)
+    killed_in(farm, stage)
     build = farm.finished(request)
     result, said = states(farm, build)[stage]
     assert result == 2
