@@ -109,7 +109,7 @@ def _make_bucket(server: Seaweed, log: Path) -> None:
             server.client.put_object(Bucket=BUCKET, Key="ready", Body=b"1")
             server.client.delete_object(Bucket=BUCKET, Key="ready")
         except (BotoCoreError, ClientError) as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou":
+            if (getattr(error, "response", None) or {}).get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou":
                 return
             if server.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"{error}: {log.read_text()[-3000:]}") from error
