@@ -100,8 +100,11 @@ _ARCHIVES = {
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
-# An edit has the first two without libutil, and CPython itself the third (glibc-libraries.toml).
-_TERMINALS = ("ac_cv_func_openpty=yes", "ac_cv_func_forkpty=yes", "ac_cv_search_login_tty=no")
+# Edits have these without libutil and librt, and CPython itself login_tty (glibc-libraries.toml): neither is to be linked.
+_WITHOUT_LIBRARIES = (
+    "ac_cv_func_openpty=yes", "ac_cv_func_forkpty=yes", "ac_cv_search_login_tty=no",
+    "ac_cv_func_shm_open=yes", "ac_cv_func_shm_unlink=yes", "ac_cv_search_shm_open=no",
+)  # fmt: skip
 
 
 def cpython_nodes(cell: Cell, emulator: str = "") -> list[NodeSpec]:
@@ -253,7 +256,7 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR, *_TERMINALS]
+        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR, *_WITHOUT_LIBRARIES]
     else:
         arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
     if version <= (3, 10):
