@@ -100,7 +100,7 @@ _ARCHIVES = {
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
-# Edits have these without libutil and librt, and CPython itself login_tty (glibc-libraries.toml): neither is to be linked.
+# Edits have these without libutil and librt, and CPython login_tty (glibc-libraries.toml): neither is to be linked.
 _WITHOUT_LIBRARIES = (
     "ac_cv_func_openpty=yes", "ac_cv_func_forkpty=yes", "ac_cv_search_login_tty=no",
     "ac_cv_func_shm_open=yes", "ac_cv_func_shm_unlink=yes", "ac_cv_search_shm_open=no",
