@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from master import settings as farm_settings
+from master.bucket.trouble import Trouble
 from master.home import Home
 from master.release import kept
 from master.release.model import PLAN_NAME, Plan
-from master.release.places.base import Trouble
 from master.release.places.chosen import places_of
 from master.settings import Settings
 from workers.errors import Failure

@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from master.release.places.s3_client import Access, client_of
+from master.bucket.access import Access
+from master.bucket.client import client_of
 
 KEY_ID = "AKIAPYMINTTEST000000"
 SECRET = "s3cr3t/with+slashes0123456789abcdefghijklm"
