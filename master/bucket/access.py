@@ -22,6 +22,7 @@ class Telling:
 OF_A_RELEASE = Telling(
     "publish", "[release] s3_credentials_file", "[release] s3_bucket, s3_region", "docs/publishing.md"
 )
+OF_THE_STORE = Telling("store", "[store] credentials_file", "[store] bucket, region", "docs/cluster.md")
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,26 @@ class Access:
     connect_s: float = CONNECT_S
     read_s: float = READ_S
     telling: Telling = OF_A_RELEASE
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The part of a bucket that is the store's. cache_bytes: how much of it is kept on this machine.
+
+    patience_s: how long what has to be written waits for a service that does not answer.
+    """
+
+    access: Access
+    cache_bytes: int
+    patience_s: float
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """Where a store lies. root: a directory; of a store in a bucket, what of it is on this machine.
+
+    A value, so that a reconfiguration can compare it.
+    """
+
+    root: Path
+    bucket: Bucket | None = None
