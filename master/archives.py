@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet import threads
 from twisted.web import resource, server, static
 
+from master.bucket.access import StorePlace
 from master.store import ArchiveRecord, Store, Stored
 from steps import pages
 from workers.errors import Failure
@@ -51,7 +52,7 @@ class Archives(resource.Resource):
 
     isLeaf = True
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path | StorePlace) -> None:
         super().__init__()
         self.store = Store(store)
 

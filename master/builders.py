@@ -98,7 +98,7 @@ def cell_factory(settings: Settings, places: Places) -> BuildFactory:
     steps = [
         *worker_stages(settings, Checkout(repourl=places.repository), limits),
         Upload(places.incoming, settings.store.max_archive_mb * 1_000_000),
-        Record(places.incoming, places.keeper, places.page_url),
+        Record(places.incoming, places.keeper, places.page_url, 60 * settings.store.patience_minutes),
         Attest(places.attester, places.page_url),
     ]
     return BuildFactory(steps)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from buildbot.plugins import worker
@@ -12,6 +11,7 @@ from master import builders, settings
 from master.access.reading import Reading
 from master.access.signing_in import access_of
 from master.archives import Archives
+from master.bucket.access import StorePlace
 from master.cluster import configured
 from master.door import Door, origins_of
 from master.fleet import hands
@@ -56,7 +56,7 @@ def web(home: Home, chosen: Settings) -> dict[str, Any]:
     }
 
 
-def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: Path, readiness: Ask) -> dict[str, Any]:
+def pages_of(home: Home, chosen: Settings, matrix: Matrix, store: StorePlace, readiness: Ask) -> dict[str, Any]:
     """What stands beside Buildbot's own pages, by its path."""
     repository = settings.repository_url(chosen, home)
     own = Pages(
@@ -79,7 +79,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     url = settings.page_url(chosen)
     worked = settings.worked_cells(chosen, matrix)
     branch = chosen.repository.branch
-    store: Path = settings.store_path(chosen, home)
+    store = settings.store_place(chosen, home)
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
     attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
     places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)

@@ -12,9 +12,10 @@ from typing import IO, Any
 
 import zstandard
 
+from master.bucket.access import StorePlace
 from master.store import BLOCK, ArchiveRecord, DerivedRecord, Store, Stored, digest_of
 from steps import pages
-from steps.handover import ARCHIVE, ARCHIVE_NAME, DERIVED_FILES, REPORTS, Recorded, Submission
+from steps.handover import ARCHIVE, ARCHIVE_NAME, DERIVED_FILES, REPORTS, NotNow, Recorded, Submission
 from workers.errors import Failure
 from workers.model import Flavour
 from workers.reports.base import decode, read_report
@@ -322,7 +323,14 @@ def _rendered(claims: Claims) -> dict[str, str]:
 class Keeper:
     """`promote` into one store: what the record step is given. A value, so that a reconfiguration can compare it."""
 
-    store: Path
+    store: Path | StorePlace
 
     def __call__(self, submission: Submission) -> Recorded:
-        return promote(Store(self.store), submission)
+        store = Store(self.store)
+        try:
+            store.try_out()
+            return promote(store, submission)
+        except Failure as failure:
+            if store.is_away(failure):
+                raise NotNow(failure) from failure
+            raise

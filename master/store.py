@@ -5,25 +5,21 @@
     attested/<commit>/<builder>/<number>.json  an Attestation: the bundles that were signed for it
 
 Plans of releases are beside them (`master/release/kept.py`), and hold what they name. All are create-only: what is
-there is never written again, and a file appears under its name only when it is whole.
+there is never written again, and a file appears under its name only when it is whole. The directory is the store, or
+what of a bucket is on this machine (`master/bucket/`): then the bucket is asked for what is not here.
 Names that come from outside never become paths: digests, commits, builders and numbers are checked first.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from master.home import write_file
+from master.blobs import BLOCK, DIGEST, KINDS, Blobs, Stored, copy_hashed, digest_of
 from master.release import kept
 from master.signing.journal import Line
 from workers.errors import Failure
@@ -31,19 +27,14 @@ from workers.model import Flavour
 from workers.reports.base import decode, encode
 from workers.reports.build import CellName, ChosenPin, ProviderFacts
 
-DIGEST = re.compile(r"\A[0-9a-f]{64}\Z")
+__all__ = [
+    "BLOCK", "COMMIT", "DIGEST", "FOUND_S", "ArchiveRecord", "Attestation", "DerivedRecord", "Store", "Stored", "Usage",
+    "copy_hashed", "digest_of",
+]  # fmt: skip
 COMMIT = re.compile(r"\A[0-9a-f]{40}\Z")
 BUILDER = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,100}\Z")
-BLOCK = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A file in the store. `name`: what users call it; size in bytes."""
-
-    name: str
-    sha256: str
-    size: int
+# A page that asks for what is not there asks the bucket no more often than this.
+FOUND_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -116,136 +107,42 @@ class Usage:
     unreferenced_size: int
 
 
-def digest_of(path: Path) -> tuple[str, int]:
-    """sha256 and size of a file."""
-    hasher, size = hashlib.sha256(), 0
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            hasher.update(block)
-            size += len(block)
-    return hasher.hexdigest(), size
-
-
-def _older(path: Path, seconds: float) -> bool:
-    """Whether nobody stored a file anew for so long; False for one that is gone."""
-    try:
-        return time.time() - path.stat().st_ctime >= seconds
-    except FileNotFoundError:
-        return False
-
-
-def copy_hashed(source: Path, descriptor: int, mode: int) -> tuple[str, int]:
-    """Copies a file into an open one, which then is closed, on the disk, and has that mode. sha256 and size of it."""
-    hasher, size = hashlib.sha256(), 0
-    with os.fdopen(descriptor, "wb") as target, source.open("rb") as stream:
-        while block := stream.read(BLOCK):
-            hasher.update(block)
-            size += len(block)
-            target.write(block)
-        target.flush()
-        os.fchmod(target.fileno(), mode)
-        os.fsync(target.fileno())
-    return hasher.hexdigest(), size
-
-
-class Store:
-    """The directory. Safe for several threads and processes at once; blocking, so call it from a thread."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._seen: dict[str, tuple[int, int, int]] = {}
-
-    def path_of(self, digest: str) -> Path:
-        """Where a digest's bytes lie. Raises Failure for what is no digest."""
-        if not DIGEST.match(digest):
-            raise Failure("store", f"{digest!r} is no digest", todo="Only hex sha256 names what is stored.")
-        return self.root / "sha256" / digest[:2] / digest
-
-    def put(self, source: Path, name: str) -> Stored:
-        """Copies a file into the store, unless its bytes are there. Raises OSError when the disk is full."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.root, prefix=".new-")
-        try:
-            stored = Stored(name, *copy_hashed(source, descriptor, 0o444))
-            self._promote(Path(temporary), stored)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        return stored
-
-    def put_bytes(self, content: bytes, name: str) -> Stored:
-        with tempfile.NamedTemporaryFile() as stream:
-            stream.write(content)
-            stream.flush()
-            return self.put(Path(stream.name), name)
-
-    def _promote(self, temporary: Path, stored: Stored) -> None:
-        target = self.path_of(stored.sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(temporary, target)  # fails where the name is taken: nothing stored is ever written over
-        except FileExistsError:
-            if digest_of(target) == (stored.sha256, stored.size):
-                target.chmod(0o444)  # it is new again for `prune`: whoever stores it writes a record next
-                return
-            # Bytes that rotted are not what is stored under that name.
-            temporary.replace(target)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):  # a file system without hard links
-                raise
-            temporary.rename(target)
-
-    def checked(self, stored: Stored) -> Path:
-        """The path of a stored file, its digest just computed (once for each state of the file). Raises Failure."""
-        path = self.path_of(stored.sha256)
-        try:
-            facts = path.stat()
-        except OSError as error:
-            raise Failure(
-                "store", f"{stored.name} is not in the store any more", wanted=f"sha256 {stored.sha256}",
-                found=str(error), todo="Build that commit again; the record stays.",
-            ) from error  # fmt: skip
-        state = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
-        if self._seen.get(stored.sha256) != state:
-            found, size = digest_of(path)
-            if found != stored.sha256:
-                raise Failure(
-                    "store", f"{stored.name} is damaged in the store",
-                    wanted=f"sha256 {stored.sha256}, {stored.size} bytes", found=f"sha256 {found}, {size} bytes",
-                    todo=f"Nothing was delivered. Check the disk, delete {path} and build that commit again.",
-                )  # fmt: skip
-            self._seen[stored.sha256] = state
-        return path
+class Store(Blobs):
+    """The bytes, and the index of what they are."""
 
     def add(self, record: ArchiveRecord) -> Path:
-        """Writes a record, create-only. Raises Failure when one of that build is there already."""
+        """Writes a record, create-only. Raises Failure when one of that build is there already.
+
+        With a bucket, what an attempt wrote whose end was not heard of is no other build's.
+        """
         path = self._path_of_record(record)
-        if path.exists():
+        there = self._create(path, encode(record))
+        if there is not None and not (self._replica is not None and _same_build(there, record)):
             raise Failure(
                 "store", f"build {record.number} of {record.builder} is recorded already for this commit",
                 found=str(path),
                 todo="Build numbers began anew with a new database: bring the old master/state.sqlite back,\n"
                 "or move the store away.",
             )  # fmt: skip
-        write_file(path, encode(record), 0o444)
         return path
 
     def attest(self, record: ArchiveRecord, attestation: Attestation) -> None:
         """Keeps what was signed for a build, create-only. Raises Failure when something was signed for it already."""
         path = self._path_of_record(record, "attested")
-        if path.exists():
+        if self._create(path, encode(attestation)) is not None:
             raise Failure(
                 "store", f"build {record.number} of {record.builder} is attested already", found=str(path),
                 todo="What is signed stays as it is.",
             )  # fmt: skip
-        write_file(path, encode(attestation), 0o444)
 
     def attested(self, record: ArchiveRecord) -> Attestation | None:
         """What was signed for a build. Raises Failure when it can't be read."""
         path = self._path_of_record(record, "attested")
-        return decode(path.read_bytes(), Attestation, str(path)) if path.exists() else None
+        return decode(path.read_bytes(), Attestation, str(path)) if self._there(path) else None
 
     def attestations(self) -> Iterator[Attestation]:
         """Everything that was signed and is still kept. Raises Failure for what can't be read."""
+        self.refresh("attested")
         for path in sorted((self.root / "attested").glob("*/*/*.json")):
             yield decode(path.read_bytes(), Attestation, str(path))
 
@@ -263,45 +160,58 @@ class Store:
         return self.root / kind / commit / builder / f"{int(number)}.json"
 
     def records(self) -> Iterator[ArchiveRecord]:
-        """All records. One that can't be read is passed over: `prune` then drops nothing."""
+        """All records. Raises Failure for one that can't be read: `prune` then drops nothing."""
+        self.refresh("index")
+        yield from self._records()
+
+    def _records(self) -> Iterator[ArchiveRecord]:
         for path in sorted((self.root / "index").glob("*/*/*.json")):
             yield decode(path.read_bytes(), ArchiveRecord, str(path))
 
     def record(self, commit: str, builder: str, number: int) -> ArchiveRecord | None:
         """The record of a build of that commit. Raises Failure for names that are none, and what can't be read."""
         path = self._place(commit, builder, number, "index")
-        return decode(path.read_bytes(), ArchiveRecord, str(path)) if path.exists() else None
+        return decode(path.read_bytes(), ArchiveRecord, str(path)) if self._there(path) else None
 
     def find(self, builder: str, number: int) -> ArchiveRecord | None:
         """The record of a build, whatever its commit."""
         if not BUILDER.match(builder):
             return None
+        return self._find(builder, number) or self._found_anew(builder, number)
+
+    def _find(self, builder: str, number: int) -> ArchiveRecord | None:
         for path in (self.root / "index").glob(f"*/{builder}/{int(number)}.json"):
             return decode(path.read_bytes(), ArchiveRecord, str(path))
         return None
 
-    def _files(self) -> dict[str, Path]:
-        return {path.name: path for path in (self.root / "sha256").glob("*/*") if DIGEST.match(path.name)}
+    def _found_anew(self, builder: str, number: int) -> ArchiveRecord | None:
+        """What another master recorded just now."""
+        if self._replica is None:
+            return None
+        self.refresh("index", FOUND_S, paced=True)
+        return self._find(builder, number)
+
+    def _refresh_all(self) -> None:
+        for kind in KINDS:
+            self.refresh(kind)
 
     def _referenced(self, without: Collection[Path] = ()) -> set[str]:
         """The digests that records, but for those of these paths, and releases name."""
-        records = [record for record in self.records() if self._path_of_record(record) not in without]
+        records = [record for record in self._records() if self._path_of_record(record) not in without]
         found = {stored.sha256 for record in records for stored in self.files(record)}
         return found | {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
 
-    def _unreferenced(self) -> dict[str, Path]:
-        wanted = self._referenced()
-        return {digest: path for digest, path in self._files().items() if digest not in wanted}
-
     def usage(self) -> Usage:
         """Raises Failure when a record can't be read."""
-        files, loose = self._files(), self._unreferenced()
+        self._refresh_all()
+        wanted, blobs = self._referenced(), self._blobs()
+        loose = [one.size for digest, one in blobs.items() if digest not in wanted]
         return Usage(
-            records=sum(1 for _ in self.records()),
-            files=len(files),
-            size=sum(path.stat().st_size for path in files.values()),
+            records=sum(1 for _ in self._records()),
+            files=len(blobs),
+            size=sum(one.size for one in blobs.values()),
             unreferenced_files=len(loose),
-            unreferenced_size=sum(path.stat().st_size for path in loose.values()),
+            unreferenced_size=sum(loose),
         )
 
     def prune(self, *, really: bool, keep_builds: int | None = None, grace_s: float = 0) -> list[Path]:
@@ -312,20 +222,21 @@ class Store:
         are, or would be, deleted. Raises Failure, before anything is deleted, when a record or a plan can't be read:
         what it refers to is not known then.
         """
+        self._refresh_all()
         dropped = self._old_records(keep_builds) if keep_builds is not None else []
-        wanted = self._referenced(without=set(dropped))
-        stored = [path for digest, path in sorted(self._files().items()) if digest not in wanted]
-        loose = [path for path in stored if _older(path, grace_s)]
-        half_written = [path for path in self.root.glob(".new-*") if path.is_file() and _older(path, grace_s)]
+        wanted, now = self._referenced(without=set(dropped)), time.time()
+        stored = [one for digest, one in sorted(self._blobs().items()) if digest not in wanted]
+        loose = [one.path for one in stored if now - one.stored_at >= grace_s]
+        half_written = [path for path in self.root.glob(".new-*") if _left_for(path, now) >= grace_s]
         if really:
             for path in [*dropped, *loose, *half_written]:
-                path.unlink(missing_ok=True)
+                self._remove(path)
         return [*dropped, *loose, *half_written]
 
     def _old_records(self, keep_builds: int) -> list[Path]:
         by_builder: dict[str, list[ArchiveRecord]] = {}
         released = {plan.commit for plan in kept.held(self.root)}
-        for record in self.records():
+        for record in self._records():
             if record.commit not in released:
                 by_builder.setdefault(record.builder, []).append(record)
         old = [
@@ -339,9 +250,21 @@ class Store:
     def forget(self, record: ArchiveRecord) -> None:
         """Takes a record out of the index; what it alone referred to goes with the next `prune`. Not of main's store,
         whose records stay: a pull request's are kept for a while only."""
-        self._path_of_record(record).unlink(missing_ok=True)
+        self._remove(self._path_of_record(record))
 
-    def free_space(self) -> int:
-        """Bytes left on the store's file system."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free
+
+def _left_for(path: Path, now: float) -> float:
+    """For how many seconds nobody wrote to a file; less than nothing for what is none, or is gone."""
+    try:
+        return now - path.stat().st_ctime if path.is_file() else -1.0
+    except FileNotFoundError:
+        return -1.0
+
+
+def _same_build(there: bytes, record: ArchiveRecord) -> bool:
+    """Whether a record is of the same build and bytes, whenever it was written."""
+    try:
+        found = decode(there, ArchiveRecord, "a record")
+    except Failure:
+        return False
+    return replace(found, recorded_at=record.recorded_at) == record

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from buildbot.process.buildstep import BuildStep
 from buildbot.steps.worker import CompositeStepMixin
-from twisted.internet import threads
+from buildbot.util import asyncSleep
+from twisted.internet import defer, threads
 
 from steps.program import REPORT_LIMIT, headline
-from steps.results import FAILURE, SUCCESS
+from steps.results import CANCELLED, FAILURE, SUCCESS
 from steps.transfer import fetch_file
 from workers.errors import Failure
 from workers.model import DERIVED
@@ -27,6 +28,7 @@ REPORTS = (
 )  # fmt: skip
 ARCHIVE = "archive.tar.zst"
 # What the smaller archives are called while they wait to be looked at.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 DERIVED_FILES: dict[str, str] = {flavour: f"{flavour}.archive" for flavour in DERIVED}
 
 
@@ -58,6 +60,23 @@ class Recorded:
     links: dict[str, str]
 
 
+class NotNow(Exception):
+    """What keeps archives is away, and may be back in a moment. failure: what a person is told of it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def pauses(limit_s: float) -> Iterator[float]:
+    """How long to wait before each further attempt, in seconds, until so many have gone by."""
+    pause = FIRST_PAUSE_S
+    while limit_s > 0:
+        yield min(pause, limit_s)
+        limit_s -= pause
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
 class _Handover(BuildStep):
     haltOnFailure = True
     flunkOnFailure = True
@@ -75,6 +94,9 @@ class _Handover(BuildStep):
         await self.addCompleteLog("problem", problem + "\n")
         self.said = headline(problem)
         return FAILURE
+
+    def getCurrentSummary(self) -> dict[str, str]:
+        return {"step": self.said} if self.said else dict(super().getCurrentSummary())
 
     def getResultSummary(self) -> dict[str, str]:
         return {"step": self.said or str(self.name)}
@@ -120,6 +142,9 @@ class Upload(_Handover):
 class Record(CompositeStepMixin, _Handover):
     """Checks what arrived against what the reports claim, and puts it into the store and the index.
 
+    keep: does it, in a thread. patience_s: for how long a store that is away is tried again; the thread is given back
+    meanwhile, since pages need it too.
+
     Proves: the archives' bytes are those that were validated and proven, of this commit and this cell.
     Leaves: the archives and their reports in the store, create-only; an index record; links on the build's page.
     """
@@ -127,10 +152,13 @@ class Record(CompositeStepMixin, _Handover):
     name = "record"
     logEnviron = False
 
-    def __init__(self, incoming: str, keep: Callable[[Submission], Recorded], page_url: str, **kwargs: Any) -> None:
+    def __init__(self, incoming: str, keep: Callable[[Submission], Recorded], page_url: str, patience_s: float = 0,
+                 **kwargs: Any) -> None:  # fmt: skip
         super().__init__(incoming, **kwargs)
         self.keep = keep
         self.page_url = page_url
+        self.patience_s = patience_s
+        self._sleeping: defer.Deferred[None] | None = None
 
     async def run(self) -> int:
         said = self.build.getProperty
@@ -147,9 +175,13 @@ class Record(CompositeStepMixin, _Handover):
             branch=said("branch"),
         )
         try:
-            kept = await threads.deferToThread(self.keep, submission)
+            kept = await self._kept(submission)
+        except NotNow as away:
+            return await self.refuse(str(away.failure))
         except Failure as failure:
             return await self.refuse(str(failure))
+        except defer.CancelledError:
+            return int(CANCELLED)
         except OSError as error:
             return await self.refuse(f"record: the master's store can't be written: {error}")
         finally:
@@ -168,3 +200,23 @@ class Record(CompositeStepMixin, _Handover):
         await self.runRmdir(f"{self.build.workdir}/../run/{self.build.buildid}", abandonOnFailure=False)
         self.said = f"{kept.archive}: {size(kept.size)}, sha256 {kept.sha256[:16]}…"
         return SUCCESS
+
+    async def _kept(self, submission: Submission) -> Recorded:
+        """Raises NotNow when patience is at its end, CancelledError when the build is stopped meanwhile."""
+        log: Any = None
+        for pause in pauses(self.patience_s):
+            try:
+                return cast("Recorded", await threads.deferToThread(self.keep, submission))
+            except NotNow as away:
+                log = log or await self.addLog("waiting")
+                await log.addStdout(f"{away.failure}\n  The next attempt is in {pause:.0f} s.\n")
+                self.said = f"waiting: {away.failure.what}"
+                self.updateSummary()
+            self._sleeping = asyncSleep(pause, self.build.master.reactor)
+            await self._sleeping
+        return cast("Recorded", await threads.deferToThread(self.keep, submission))
+
+    def interrupt(self, reason: Any) -> Any:
+        if self._sleeping is not None and not self._sleeping.called:
+            self._sleeping.cancel()
+        return super().interrupt(reason)

@@ -25,10 +25,12 @@ import buildbot
 from master.backup.model import Backups, Entry, Manifest, Root
 from master.backup.pool import HALF, Pool
 from master.backup.sealing import Seal
+from master.blobs import KINDS
+from master.bucket.access import StorePlace
 from master.home import Home, one_keeper, write_file
 from master.release import kept
 from master.release.model import Plan
-from master.store import ArchiveRecord, Attestation, Stored
+from master.store import ArchiveRecord, Attestation, Store, Stored
 from workers.errors import Failure
 from workers.progress import size
 from workers.reports.base import decode, encode
@@ -60,8 +62,9 @@ def _only_one(backups: Backups) -> Iterator[None]:
 
 
 class _Copying:
-    def __init__(self, home: Home, store: Path, pool: Pool, seal: Seal | None) -> None:
-        self.home, self.store, self.pool, self.seal = home, store, pool, seal
+    def __init__(self, home: Home, store: Store, pool: Pool, seal: Seal | None) -> None:
+        self.home, self.bytes, self.pool, self.seal = home, store, pool, seal
+        self.store = store.root
         self.files: list[Entry] = []
         self.damaged: list[Entry] = []
         self.problems: list[str] = []
@@ -81,6 +84,8 @@ class _Copying:
 
     def index(self) -> None:
         """Plans, records and what was signed, and which bytes they name. Raises Failure for what can't be read."""
+        for kind in KINDS:
+            self.bytes.refresh(kind)
         for path in sorted((self.store / kept.RELEASES).glob("*/*")):
             if path.name == kept.PUBLISHED:
                 self.file("store", path)
@@ -105,14 +110,25 @@ class _Copying:
     def bytes_of_store(self, say: Say) -> None:
         """The archives and reports that the index names. What is damaged is told, and the others are kept."""
         for number, one in enumerate(self.wanted.values(), 1):
-            path = self.store / "sha256" / one.sha256[:2] / one.sha256
-            problem = self.pool.take(path, one.sha256, one.size)
+            problem = self._take(one)
             entry = Entry("store", f"sha256/{one.sha256[:2]}/{one.sha256}", one.sha256, one.size, 0o444)
             (self.damaged if problem else self.files).append(entry)
             if problem:
                 self.problems.append(f"{one.name} ({one.sha256[:12]}): {problem}")
             if number % 2000 == 0:
                 say(f"store: {number} of {len(self.wanted)} files")
+
+    def _take(self, one: Stored) -> str:
+        """What is wrong with a stored file, "" when it is in the pool. Raises Failure for a bucket that is away."""
+        if self.pool.has(one.sha256, one.size):
+            return ""
+        try:
+            path = self.bytes.path_of(one.sha256)
+        except Failure as failure:
+            if self.bytes.is_away(failure):
+                raise
+            return f"{failure.what}: {failure.found}"
+        return self.pool.take(path, one.sha256, one.size)
 
     def plain_files(self) -> None:
         """Settings, the public halves of the keys, the signer's journal up to its last whole line."""
@@ -174,8 +190,8 @@ def _require_room(backups: Backups, copying: _Copying) -> None:
 
 
 def make(
-    home: Home, store: Path, backups: Backups, say: Say, *, passphrase: bytes | None = None, link: bool = False,
-    keep: int | None = None, now: float | None = None,
+    home: Home, store: Path | StorePlace, backups: Backups, say: Say, *, passphrase: bytes | None = None,
+    link: bool = False, keep: int | None = None, now: float | None = None,
 ) -> Made:  # fmt: skip
     """Makes a backup, and with `keep` drops all but the newest so many. Raises Failure; earlier backups stay whole."""
     if not home.database.exists():
@@ -183,14 +199,15 @@ def make(
             "backup", f"there is no farm in {home.root}", wanted=f"{home.database}", found="nothing there",
             todo="Set MINT_HOME to the farm's; ./mint up makes a new one.",
         )  # fmt: skip
-    if backups.directory.resolve().is_relative_to(store.resolve()):
+    shelf = Store(store, patient=True)
+    if backups.directory.resolve().is_relative_to(shelf.root.resolve()):
         raise Failure(
             "backup", f"{backups.directory} is inside of what is to be backed up", todo="Choose another place, on "
             "another disk best."
         )  # fmt: skip
     seal = Seal.of(passphrase) if passphrase is not None else None
     with _only_one(backups), one_keeper(home, say):
-        copying = _Copying(home, store, Pool(backups, link=link), seal)
+        copying = _Copying(home, shelf, Pool(backups, link=link), seal)
         copying.index()
         _require_room(backups, copying)
         copying.bytes_of_store(say)

@@ -11,7 +11,6 @@ from pathlib import Path
 from master.backup.model import Backups, Entry, Manifest
 from master.backup.sealing import Seal
 from master.home import Home, write_file
-from master.settings import store_path
 from master.settings.reading import parse
 from master.store import copy_hashed, digest_of
 from workers.errors import Failure
@@ -70,11 +69,14 @@ def _seal_of(manifest: Manifest, passphrase: bytes | None) -> Seal | None:
 
 
 def _store_of(home: Home, backups: Backups, manifest: Manifest) -> Path:
-    """Where the restored settings say that the store is. Raises Failure when they can't be read."""
+    """Where the restored settings have the store's directory; that of a bucket is brought there from it.
+
+    Raises Failure when they can't be read.
+    """
     for one in manifest.files:
         if (one.root, one.path) == ("home", home.settings_file.name):
             text = _content(one, backups).decode()
-            return store_path(parse(text, home.settings_file), home)
+            return home.root / parse(text, home.settings_file).store.path
     return home.root / "store"
 
 

@@ -61,7 +61,7 @@ def backup(
         raise click.UsageError("--at goes with --verify")
     farm = this_farm()
     passphrase = passphrase_of(passphrase_file) if passphrase_file is not None else None
-    store = farm_settings.store_path(farm.settings, farm.home)
+    store = farm_settings.store_place(farm.settings, farm.home)
     made = make(farm.home, store, backups, click.echo, passphrase=passphrase, link=link, keep=keep)
     new = f"{made.new_files} new, {size(made.new_bytes)}"
     click.echo(f"backup {made.name}: {made.files} files, {size(made.size)}; {new}")

@@ -8,6 +8,7 @@ import click
 
 from master.cli.context import this_farm
 from master.pages import benchmarks
+from master.settings import store_place
 from master.store import Store
 
 
@@ -21,4 +22,4 @@ def benchmark(result: Path, builder: str, number: int) -> None:
     Only when the interpreter that was measured is one of that build's archives. The page of trends then shows it.
     """
     farm = this_farm()
-    click.echo(benchmarks.keep(farm.home, Store(farm.home.root / "store"), result, builder, number))
+    click.echo(benchmarks.keep(farm.home, Store(store_place(farm.settings, farm.home)), result, builder, number))

@@ -195,7 +195,7 @@ def tell_failure(rest: Rest, build: Build | None, result: int, page: str, took: 
 
 def tell_success(farm: Farm, rest: Rest, build: Build, took: str, output: Path | None) -> None:
     said = properties_of(rest, build.id)
-    store = Store(farm_settings.store_path(farm.settings, farm.home))
+    store = Store(farm_settings.store_place(farm.settings, farm.home))
     builder = builder_names(rest)[build.builder_id]
     record = store.find(builder, build.number)
     if record is None:

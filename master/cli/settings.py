@@ -14,7 +14,9 @@ from master.cli.context import CHECKOUT, Farm, this_farm
 from master.home import Home
 from master.reconfig.candidate import inventory_for
 from master.reconfig.inventory import Inventory, changes, grouped
+from master.settings import parse, store_place
 from master.settings.template import commented
+from master.store import Store
 from workers.errors import Failure
 from workers.reports.base import decode
 
@@ -52,6 +54,15 @@ def tell(home: Home, wanted: Inventory) -> list[str]:
     return lines
 
 
+def ask_bucket(home: Home, file: Path) -> None:
+    """Tries the store's bucket, should a file name one. Raises Failure when it can't be used as it has to be."""
+    place = store_place(parse(file.read_text() if file.exists() else "", file), home)
+    if place.bucket is not None:
+        store = Store(place)
+        store.try_out()
+        click.echo(f"The bucket {place.bucket.access.bucket} answers, and writes nothing over.")
+
+
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def checkconfig(file: Path | None) -> None:
@@ -60,7 +71,9 @@ def checkconfig(file: Path | None) -> None:
     Ends with 1 when something is wrong, and names file, line and key.
     """
     home = this_farm().home
-    tell(home, inventory_for(home, file or home.settings_file))
+    chosen = file or home.settings_file
+    tell(home, inventory_for(home, chosen))
+    ask_bucket(home, chosen)
 
 
 @click.command()

@@ -63,7 +63,7 @@ class Status:
 def status_of(farm: Farm) -> Status:
     """Looks at everything. Raises Failure for a mistake in the settings or a record that can't be read."""
     pids = {d.name: process.pid if (process := d.running()) else None for d in _daemons(farm)}
-    archives = Store(farm_settings.store_path(farm.settings, farm.home))
+    archives = Store(farm_settings.store_place(farm.settings, farm.home))
     cache = cache_directory()
     told = _ask(farm) if pids["master"] else {}
     return Status(

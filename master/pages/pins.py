@@ -37,6 +37,7 @@ def candidate(made: Made, built: Mapping[str, int]) -> Candidate:
 def built_of(store: Store, commits: Sequence[str]) -> dict[str, dict[str, int]]:
     """By commit, the newest recorded build of each builder: what is recorded was built, validated and proven."""
     found: dict[str, dict[str, int]] = {}
+    store.glimpse("index")
     for commit in commits:
         places = (store.root / "index" / commit).glob("*/*.json")
         for place in places:

@@ -222,6 +222,7 @@ async def snapshot(source: Source, query: Query) -> Snapshot:
 
 
 def _look(source: Source, wanted: str, known: Sequence[str]) -> tuple[str, list[str], list[Point]]:
+    source.store.glimpse("index")
     index = source.store.root / "index"
     commits = list(index.iterdir()) if index.is_dir() else []
     counted = Counter(one.name for commit in commits for one in commit.iterdir())

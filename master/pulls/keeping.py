@@ -38,6 +38,7 @@ def outdated(records: Sequence[ArchiveRecord], now: float, keep_days: int, max_b
 class PullKeeper(Keeper):
     """What the record step of a pull request is given. max_bytes: of all that is kept; keep_days: of each build."""
 
+    store: Path
     max_bytes: int
     keep_days: int
 

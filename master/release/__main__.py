@@ -45,8 +45,13 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
 
             write_report(standing.tell(home, settings, matrix, commit), directory / stages.TOLD)
         if sealed is not None or not publish:
+            if not guard.confined():
+                from master.release import fetching
+
+                fetching.bring(home, settings, stage, directory, progress.line)
             how = guard.confine(home, settings, ["-m", "master.release", *sys.argv[1:]], sealed)
             progress.line(f"confined: {how}")
+            settings = farm_settings.without_bucket(settings, home)
         # Only now: a process that was about to start itself again has loaded nothing for naught.
         from master.release import stages
 

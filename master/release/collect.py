@@ -95,7 +95,8 @@ def collect(
             "release", "what is released has to be signed", found=f'[signing] profile = "{settings.signing.profile}"',
             todo=f"{NOTHING_RELEASED} Choose a profile and build the commit again: docs/provenance.md.",
         )  # fmt: skip
-    store = Store(farm_settings.store_path(settings, home))  # a fresh one: it has not looked at any file yet
+    # A fresh one: it has not looked at any file yet.
+    store = Store(farm_settings.store_place(settings, home), patient=True)
     wanted = [(answer, matrix.by_builder_name[answer.builder]) for answer in readiness.cells]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         looked = [_look(store, pool, cell, _record(store, readiness.commit, answer)) for answer, cell in wanted]

@@ -55,6 +55,7 @@ def covered(home: Home, settings: Settings, environment: Mapping[str, str] = os.
     """The production keys, the workers' passwords, and what opens the places of a release or a device."""
     chosen = settings.release
     named = [chosen.github_token_file, chosen.s3_credentials_file, settings.signing.pin_file]
+    named.append(settings.store.credentials_file)
     named += [one.password_file for one in farm_settings.workers_of(settings)]
     files = [home.root / one for one in named if one is not None]
     uri = pen.absolute(home, settings.signing.key)

@@ -21,7 +21,7 @@ from master.release.model import PLAN_NAME, Plan, checked_tag, identity
 from workers.errors import Failure
 from workers.reports.base import decode, encode, read_report
 
-RELEASES = "releases"
+RELEASES: Literal["releases"] = "releases"
 PUBLISHED = "published.json"
 # A rehearsal holds its archives back from `prune` for as long as people look at it.
 REHEARSAL_S = 7 * 24 * 3600
@@ -77,21 +77,23 @@ def of_tag(store: Path, tag: str) -> list[Plan]:
     return found
 
 
-def mark_published(store: Path, plan: Plan) -> None:
-    """Remembers that a plan was published under its tag. Raises Failure for a second one, and for a rehearsal's."""
+def mark_published(store: Path, plan: Plan) -> Path:
+    """Remembers that a plan was published under its tag, and says where. Raises Failure for a second one, and for a
+    rehearsal's."""
     if plan.rehearsal:
         raise Failure("release", f"{plan.tag} was rehearsed, not published", todo="Rehearsals leave no mark.")
     said = PublishedPlan("pymint/published/1", plan.tag, identity(plan))
     path = _place(store, plan.tag) / PUBLISHED
     if not path.exists():
         write_file(path, encode(said), 0o444)
-        return
+        return path
     before = read_report(path, PublishedPlan)
     if before != said:
         raise Failure(
             "release", f"the tag {plan.tag} is another release's", wanted=said.identity, found=before.identity,
             todo="What is published stays as it is. Release under another tag.",
         )  # fmt: skip
+    return path
 
 
 def published(store: Path) -> list[Plan]:

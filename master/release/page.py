@@ -16,10 +16,11 @@ from twisted.internet import threads
 from twisted.web import server
 
 from master.archives import Archives, harden
+from master.bucket.access import StorePlace
 from master.release import kept
 from master.release.gate import objections
 from master.release.model import PLAN_NAME, TAG, Plan, Readiness
-from master.store import DIGEST, Stored
+from master.store import DIGEST, FOUND_S, Stored
 from steps import pages
 from steps.checkout import COMMIT
 from workers.errors import Failure
@@ -53,7 +54,7 @@ def listing(plan: Plan, identity: str) -> str:
 class Releases(Archives):
     """Both. ask: the gate, in a thread and for whoever reads: it costs some milliseconds."""
 
-    def __init__(self, store: Path, ask: Ask) -> None:
+    def __init__(self, store: Path | StorePlace, ask: Ask) -> None:
         super().__init__(store)
         self.ask = ask
 
@@ -89,6 +90,8 @@ class Releases(Archives):
         if len(parts) < 2 or not TAG.match(parts[0]) or not DIGEST.match(parts[1]):
             return "missing", "releases/TAG/PLAN/FILE, or releases/readiness?sha=SHA"
         path = self.store.root / kept.RELEASES / parts[0] / parts[1] / PLAN_NAME
+        if not path.exists():
+            self.store.refresh(kept.RELEASES, FOUND_S, paced=True)  # perhaps another master made it just now
         if not path.exists():
             return "missing", "no such plan was made here"
         plan = kept.read(self.store.root, parts[0], parts[1])

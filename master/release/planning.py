@@ -51,7 +51,7 @@ def make(
     say: Callable[[str], None] = print,
 ) -> Plan:
     """The plan, kept in the store with every file that it names. Raises Failure."""
-    store, matrix = Store(farm_settings.store_path(settings, home)), load_matrix()
+    store, matrix = Store(farm_settings.store_place(settings, home), patient=True), load_matrix()
     before = _before(store, checked_tag(tag))
     keys = _keys(home, settings, store)
     plan = Plan(
@@ -79,6 +79,7 @@ def make(
     signed = [asset(SUMS_NAME, sums, "sums"), asset(SUMS_NAME + SUFFIX, bundle, "sums")]
     plan = replace(plan, assets=_by_name([*listed, *signed]))
     path = kept.keep(store.root, plan)
+    store.share(path)
     whole = sum(one.size for one in plan.assets)
     say(f"{len(plan.assets)} files, {size(whole)}, since {plan.previous or 'the beginning'}: {identity(plan)}")
     say(f"kept as {path}")
@@ -111,6 +112,7 @@ def _by_name(assets: list[Asset]) -> list[Asset]:
 
 
 def _before(store: Store, tag: str) -> Before | None:
+    store.refresh(kept.RELEASES)
     plan = kept.before(store.root, tag)
     if plan is None:
         return None

@@ -26,6 +26,7 @@ from workers.reports.base import read_report, write_report
 READINESS, COLLECTION = "readiness.json", "collection.json"
 # Only where the stage itself can't ask.
 TOLD = "told.json"
+PLAN_MADE = "plan-made.json"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Work:
 
     @property
     def store(self) -> Store:
-        return Store(farm_settings.store_path(self.settings, self.home))
+        return Store(farm_settings.store_place(self.settings, self.home), patient=True)
 
     def say(self, text: str) -> None:
         self.progress.line(text)
@@ -101,7 +102,7 @@ def plan(work: Work) -> StageReport:
     made = planning.make(
         work.home, work.settings, collection, tag=work.tag, rehearsal=work.dry_run, say=work.say
     )  # fmt: skip
-    write_report(made, work.directory / "plan-made.json")
+    write_report(made, work.directory / PLAN_MADE)
     base = f"releases/{made.tag}/{identity(made)}/"
     total = sum(one.size for one in made.assets)
     links = {f"all {len(made.assets)} files": base}
@@ -118,12 +119,14 @@ def plan(work: Work) -> StageReport:
 
 def publish(work: Work) -> StageReport:
     """Raises Failure; a rebuild takes it up where it stopped."""
-    made = read_report(work.directory / "plan-made.json", Plan)
+    made = read_report(work.directory / PLAN_MADE, Plan)
     places = places_of(work.settings, work.home, rehearsal=work.dry_run)
     state = state_directory(work.home, dry_run=work.dry_run)
     done = publishing.publish(made, work.store, places, state, work.say)
     if not work.dry_run:
-        kept.mark_published(work.store.root, made)
+        store = work.store
+        store.refresh(kept.RELEASES)
+        store.share(kept.mark_published(store.root, made))
     write_report(done, work.directory / "published.json")
     where = {one.place: one.address for one in done.places}
     before = all(one.was_there for one in done.places)

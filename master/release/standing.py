@@ -136,6 +136,6 @@ def ask(
     terms = terms_of(settings, matrix)
     builders = [cell.builder_name for cell in terms.cells]
     repository = farm_settings.repository_url(settings, home)
-    store = Store(farm_settings.store_path(settings, home))
+    store = Store(farm_settings.store_place(settings, home))
     standing = read(told or where(home, settings), store, commit, repository, builders)
     return judge(commit, terms, standing, [*off_branch(home, settings, commit, fetch=fetch), *reasons])

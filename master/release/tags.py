@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from master import settings as farm_settings
+from master.bucket.trouble import Trouble
 from master.home import Home
 from master.release import kept
 from master.release.model import PLAN_NAME, Plan
-from master.release.places.base import Trouble
 from master.release.places.chosen import places_of
 from master.settings import Settings
+from master.store import FOUND_S, Store
 from workers.errors import Failure
 from workers.reports.base import read_report
 
@@ -53,6 +54,8 @@ def ask(home: Home, settings: Settings, tag: str, commit: str, *, dry_run: bool,
             # What stands in the way is the place, or what opens it; another tag would not help.
             advice = failure.todo.partition("\n")[0].rstrip(".")
             return f"the tag {tag} can't be looked up: {failure.what}. {advice}".rstrip(". ")
-    made = farm_settings.store_path(settings, home) / kept.RELEASES / tag
+    store = Store(farm_settings.store_place(settings, home))
+    store.glimpse(kept.RELEASES, FOUND_S)
+    made = store.root / kept.RELEASES / tag
     commits = {path.parent.name: read_report(path, Plan).commit for path in made.glob(f"*/{PLAN_NAME}")}
     return objection(tag, commit, holders, commits, begun=begun)

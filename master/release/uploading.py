@@ -10,8 +10,9 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from master.bucket.trouble import Trouble
 from master.release.model import Asset
-from master.release.places.base import Delivery, Held, Place, Trouble
+from master.release.places.base import Delivery, Held, Place
 from workers.errors import Failure
 
 T = TypeVar("T")

@@ -59,7 +59,7 @@ def back_up(home: Home, settings: Settings, say: Say) -> None:
         say("backup: none, since [backup] names no directory")
         return
     passphrase = passphrase_of(home.root / chosen.passphrase_file) if chosen.passphrase_file is not None else None
-    store = farm_settings.store_path(settings, home)
+    store = farm_settings.store_place(settings, home)
     backups = Backups(home.root / chosen.directory)
     made = make(home, store, backups, say, passphrase=passphrase, link=chosen.link, keep=chosen.keep)
     say(f"backup: {made.name}, {made.files} files; {made.new_files} new, {size(made.new_bytes)}")
@@ -84,7 +84,7 @@ def drop(home: Home, settings: Settings, say: Say, terms: Terms, *, really: bool
     """Drops what may go; whether it came to the end of it within the time. Raises Failure."""
     began, now = time.monotonic(), time.time()
     verb = "dropped" if really else "would be dropped"
-    store = Store(farm_settings.store_path(settings, home))
+    store = Store(farm_settings.store_place(settings, home), patient=True)
     with one_keeper(home, say):
         drop_archives(store, terms.keep_builds, say, really=really)
         held = held_by(store)
@@ -106,10 +106,7 @@ def drop_archives(store: Store, keep_builds: int | None, say: Say, *, really: bo
     chosen = store.prune(really=False, keep_builds=keep_builds, grace_s=GRACE_S) if store.root.is_dir() else []
     total = 0
     for path in chosen:
-        try:
-            length = path.stat().st_size
-        except FileNotFoundError:
-            continue
+        length = store.size_at(path)
         total += length
         say(f"{path.relative_to(store.root)}: {size(length)}")
     if really and chosen:

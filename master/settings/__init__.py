@@ -20,8 +20,10 @@ from master.settings.derived import (
     release_cells,
     repository_url,
     store_path,
+    store_place,
     uses_tls,
     waiting_cells,
+    without_bucket,
     worked_cells,
     workers_of,
 )
@@ -52,8 +54,10 @@ __all__ = [
     "release_cells",
     "repository_url",
     "store_path",
+    "store_place",
     "uses_tls",
     "waiting_cells",
+    "without_bucket",
     "worked_cells",
     "workers_of",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from master.access import choice as access_choice
+from master.bucket import choice as bucket_choice
 from master.cluster import choice as cluster_choice
 from master.complaint import Complaint
 from master.fleet import choice as fleet_choice
@@ -61,6 +62,7 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     made_by = {worker.name: worker.targets for worker in workers_of(settings)}
     yield "images", images_choice.complaint(settings.images, made_by), "See docs/images.md."
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
+    yield "store", bucket_choice.complaint(settings.store), "See docs/cluster.md."
     yield "release", release_choice.complaint(settings.release), "See docs/settings.md."
     users = settings.login.users
     signs_in = access_choice.signs_in(settings.access, users)

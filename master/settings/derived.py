@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import platform
 from dataclasses import replace
 from pathlib import Path
 
-from master.home import Home
+from master.bucket.access import OF_THE_STORE, Access, Bucket, StorePlace
+from master.bucket.choice import StoreSettings
+from master.home import Home, cache_directory
 from master.settings.tables import Settings, WorkerSettings
 from workers.errors import Failure
 from workers.machine import native_target
 from workers.model import Cell, Matrix
 
 LOCAL_WORKER = "local"
+# Of a store's bucket: to connect, and without a byte.
+STORE_CONNECT_S, STORE_READ_S = 5, 60
 # What `./mint build` asks for before it begins: a cold pgo+lto build takes about 6 GB.
 LOCAL_DISK_GB = 8.0
 
@@ -127,7 +132,30 @@ def page_url(settings: Settings) -> str:
 
 
 def store_path(settings: Settings, home: Home) -> Path:
-    return home.root / settings.store.path
+    """The store's directory; where the store is a bucket, what of it is on this machine."""
+    return store_place(settings, home).root
+
+
+def store_place(settings: Settings, home: Home) -> StorePlace:
+    """Where the store is, with the way to its bucket if it is one."""
+    chosen = settings.store
+    if chosen.bucket is None:
+        return StorePlace(home.root / chosen.path)
+    whose = hashlib.sha256(f"{chosen.endpoint}\n{chosen.bucket}\n{chosen.prefix}".encode()).hexdigest()[:16]
+    cache = home.root / chosen.cache if chosen.cache is not None else cache_directory() / "stores"
+    keys = home.root / chosen.credentials_file if chosen.credentials_file is not None else None
+    access = Access(
+        chosen.bucket, chosen.prefix, chosen.endpoint, chosen.region, keys, connect_s=STORE_CONNECT_S,
+        read_s=STORE_READ_S, telling=OF_THE_STORE,
+    )  # fmt: skip
+    return StorePlace(cache / whose, Bucket(access, int(chosen.cache_gb * 10**9), chosen.patience_minutes * 60))
+
+
+def without_bucket(settings: Settings, home: Home) -> Settings:
+    """The same farm, to which the store is what of its bucket is on this machine: for who has no network."""
+    if settings.store.bucket is None:
+        return settings
+    return replace(settings, store=StoreSettings(str(store_path(settings, home)), settings.store.max_archive_mb))
 
 
 def pull_store_path(settings: Settings, home: Home) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from master.access.choice import Access
+from master.bucket.choice import StoreSettings
 from master.cluster.choice import Cluster, Database, MasterSettings
 from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
 from master.github.choice import GitHub
@@ -86,14 +87,6 @@ class Fips:
     procedure: Literal["toolchain", "policy"] = "toolchain"
     slh_dsa: bool = True
     require_validated: bool = False
-
-
-@dataclass(frozen=True)
-class StoreSettings:
-    """Where archives are kept: a path, relative to MINT_HOME or absolute. Those above `max_archive_mb` are refused."""
-
-    path: str = "store"
-    max_archive_mb: int = 2000
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import msgspec
 
 from master import settings
 from master.home import home_of
+from master.release import guard
 from master.signing import journal
 from master.signing.release import sign
 from master.signing.signer import attest
@@ -41,8 +42,10 @@ def main(
     home = home_of(ROOT)
     try:
         chosen = settings.load(home, load_matrix())
+        if guard.confined():
+            chosen = settings.without_bucket(chosen, home)
         if check:
-            store = Store(settings.store_path(chosen, home))
+            store = Store(settings.store_place(chosen, home), patient=True)
             remembered = [line for one in store.attestations() for line in one.lines]
             entries = journal.verify(home.journal, remembered)
             click.echo(f"{home.journal}: {len(entries)} lines, none changed or missing")

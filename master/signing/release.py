@@ -52,9 +52,10 @@ def sign(home: Home, settings: Settings, tag: str, digest: str, *, dry_run: bool
 
     Raises Failure when anything about the release does not fit; nothing is signed then.
     """
-    store = Store(farm_settings.store_path(settings, home))
+    store = Store(farm_settings.store_place(settings, home), patient=True)
     pen = pen_of(home, settings, dry_run=dry_run)
     remembered = _remembered(store, checked_tag(tag), digest, pen)
+    store.refresh(kept.RELEASES)
     if remembered.exists():
         before = read_report(remembered, Stored)
         store.checked(before)
@@ -85,6 +86,7 @@ def sign(home: Home, settings: Settings, tag: str, digest: str, *, dry_run: bool
     journal.append(home.journal if not dry_run else home.journal.with_name("dry-run.jsonl"), entry)
     stored = store.put_bytes(data, SUMS_NAME + SUFFIX)
     write_report(stored, remembered)
+    store.share(remembered)
     return stored
 
 

@@ -58,7 +58,7 @@ def attest(home: Home, settings: Settings, buildid: int, *, rehearsal: Path | No
     chosen, dry_run = settings.signing, rehearsal is not None
     if chosen.profile == "none":
         return Outcome(False, '[signing] profile is "none" in settings.toml')
-    store = Store(farm_settings.store_path(settings, home))
+    store = Store(farm_settings.store_place(settings, home), patient=True)
     run, kept = facts.read_run(where(home, settings), buildid)
     record = facts.find_record(store, run)
     before = store.attested(record)

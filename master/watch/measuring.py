@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from twisted.internet import defer, threads
 
+from master.bucket.access import Bucket
 from master.watch.polling import last_poll
 from master.watch.vitals import Checkup, Limits, Vitals, judge
 
@@ -31,11 +32,15 @@ BEGAN = time.monotonic()
 
 @dataclass(frozen=True)
 class Places:
-    """store, incoming: directories that are written to. database: the SQLite file, None for a server's."""
+    """store, incoming: directories that are written to. database: the SQLite file, None for a server's.
+
+    bucket: where the store is, None where it is a directory.
+    """
 
     store: Path
     incoming: Path
     database: Path | None
+    bucket: Bucket | None = None
 
     def disks(self) -> Sequence[Path]:
         return [self.store, self.incoming]
@@ -47,6 +52,7 @@ class Measuring:
     def __init__(self, places: Places, limits: Limits) -> None:
         self.places = places
         self.limits = limits
+        self._bucket = asking(places.bucket) if places.bucket is not None else None
         self.vitals = Vitals(up=0)  # the last that were measured
         self._last: tuple[float, Checkup] | None = None
         self._running: defer.Deferred[Checkup] | None = None
@@ -72,6 +78,9 @@ class Measuring:
         database, active, sign_of_life = await _asked(master, self._database(master), late)
         looking = threads.deferToThread(disks, self.places)
         free, unwritable = await _asked(master, looking, ({}, {"the disk": "no answer"}))
+        bucket = None
+        if self._bucket is not None:
+            (bucket,) = await _asked(master, threads.deferToThread(self._bucket), late[:1])
         self.vitals = Vitals(
             up=time.monotonic() - BEGAN,
             database=database,
@@ -81,6 +90,7 @@ class Measuring:
             polled=last_poll(master),
             free=free,
             unwritable=unwritable,
+            bucket=bucket,
         )
         checks = judge(self.vitals, self.limits)
         return Checkup(all(one.ok for one in checks), int(time.time()), checks)
@@ -111,6 +121,14 @@ def file_problem(database: Path) -> str:
     except sqlite3.Error as error:
         return f"{database}: {error}"
     return ""
+
+
+def asking(bucket: Bucket) -> Callable[[], tuple[str]]:
+    """Asks a bucket whether it answers: what is wrong with it, "" when nothing is. Blocking."""
+    from master.bucket.remote import Remote, problem_of  # loads the client, which a directory does not need
+
+    remote = Remote(replace(bucket, access=replace(bucket.access, read_s=LIMIT_S / 2)), patience_s=0)
+    return lambda: (problem_of(remote.ask),)
 
 
 def disks(places: Places) -> tuple[dict[str, int], dict[str, str]]:

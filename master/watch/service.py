@@ -125,7 +125,8 @@ class Watch(BuildbotService):
 
 
 def watch_of(home: Home, chosen: Settings, gate: Ask) -> Watch:
-    places = Places(farm_settings.store_path(chosen, home), home.incoming, home.database)
+    store = farm_settings.store_place(chosen, home)
+    places = Places(store.root, home.incoming, home.database, store.bucket)
     return Watch(
         places=places, limits=Limits(chosen.repository.poll_s, int(chosen.health.disk_gb * 10**9)),
         workers=[one.name for one in farm_settings.workers_of(chosen)], branch=chosen.repository.branch, gate=gate,

@@ -28,6 +28,7 @@ class Vitals:
     database: what is wrong with it, "" when it answered. sign_of_life: age of what the master itself wrote there last.
     queue: whether a message that was sent came back. polled: age of the last look at the repository that succeeded,
     None before the first. up: age of the master. free: bytes left, by place; unwritable: places and why.
+    bucket: what is wrong with the store's, None where the store is a directory.
     """
 
     up: float
@@ -38,6 +39,7 @@ class Vitals:
     polled: float | None = None
     free: Mapping[str, int] = field(default_factory=dict)
     unwritable: Mapping[str, str] = field(default_factory=dict)
+    bucket: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Checkup:
 
 def judge(vitals: Vitals, limits: Limits) -> list[Check]:
     """Every check, in the order in which a person would look."""
-    return [_database(vitals), _master(vitals), _queue(vitals), _poller(vitals, limits), *_disks(vitals, limits)]
+    first = [_database(vitals), _master(vitals), _queue(vitals), _poller(vitals, limits)]
+    return [*first, *_disks(vitals, limits), *_bucket(vitals)]
 
 
 def _database(vitals: Vitals) -> Check:
@@ -97,6 +100,12 @@ def _poller(vitals: Vitals, limits: Limits) -> Check:
         found = f"the repository was not looked at yet, {vitals.up:.0f} s after the start"
         return Check("poller", vitals.up <= max(most, FIRST_POLL_S), found, wanted)
     return Check("poller", vitals.polled <= most, f"the repository was looked at {vitals.polled:.0f} s ago", wanted)
+
+
+def _bucket(vitals: Vitals) -> Iterator[Check]:
+    if vitals.bucket is not None:
+        wanted = "a bucket that answers: archives go there"
+        yield Check("bucket", not vitals.bucket, vitals.bucket or "it answers", wanted)
 
 
 def _disks(vitals: Vitals, limits: Limits) -> Iterator[Check]:

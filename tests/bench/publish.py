@@ -24,11 +24,11 @@ from pathlib import Path
 
 import click
 
+from master.bucket.access import CONNECT_S, READ_S
 from master.release.model import Asset, Plan
 from master.release.places.base import Place
 from master.release.places.directory import Directory
 from master.release.places.s3 import S3
-from master.release.places.s3_client import CONNECT_S, READ_S
 from master.release.publishing import publish
 from master.store import Store
 from tests.integration import seaweed

@@ -15,11 +15,12 @@ from typing import Any, Literal
 import master.release.places.directory as directory
 import master.release.places.github as github
 import master.release.places.s3 as s3
+from master.bucket.access import Access
 from master.release import checkpoints
 from master.release.model import Asset, Plan
 from master.release.places.base import Place
 from master.release.places.github_api import Api
-from master.release.places.s3_client import Access, Watched
+from master.release.places.watched import Watched
 from master.release.publishing import publish
 from master.release.uploading import Patience
 from master.store import Store

@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from master.release.places.s3_client import Access, client_of
+from master.bucket.access import Access
+from master.bucket.client import client_of
 
 KEY_ID = "AKIAPYMINTTEST000000"
 SECRET = "s3cr3t/with+slashes0123456789abcdefghijklm"
@@ -47,12 +48,25 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Seaweed:
-    """endpoint: its address. process: the server. root: where it keeps everything."""
+    """endpoint: its address. process: the server, by that command. root: where it keeps everything."""
 
     endpoint: str
-    process: subprocess.Popen[bytes]
+    command: list[str]
     root: Path
     credentials: Path
+
+    def start(self) -> None:
+        """Begins, or goes on with what it has. It answers a second later, or many on a busy machine."""
+        with self.log.open("ab") as stream:
+            self.process = subprocess.Popen(self.command, stdout=stream, stderr=subprocess.STDOUT, cwd=self.root)
+
+    def kill(self) -> None:
+        self.process.kill()  # asked kindly, it waits half a minute for connections that idle
+        self.process.wait()
+
+    @property
+    def log(self) -> Path:
+        return self.root / "weed.log"
 
     @functools.cached_property
     def client(self) -> Any:
@@ -89,16 +103,13 @@ def running(root: Path) -> Iterator[Seaweed]:
         "-master.volumeSizeLimitMB=1024", "-volume.max=50", "-filer", "-s3", f"-s3.port={s3}",
         f"-s3.config={root / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
     ]  # fmt: skip
-    log = root / "weed.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=root)
-    server = Seaweed(f"http://127.0.0.1:{s3}", process, root, credentials)
+    server = Seaweed(f"http://127.0.0.1:{s3}", command, root, credentials)
+    server.start()
     try:
-        _make_bucket(server, log)
+        _make_bucket(server, server.log)
         yield server
     finally:
-        process.kill()  # asked kindly, it waits half a minute for connections that idle
-        process.wait()
+        server.kill()
 
 
 def _make_bucket(server: Seaweed, log: Path) -> None:

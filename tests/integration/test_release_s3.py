@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from master.bucket.client import credentials_of, words
+from master.bucket.trouble import Trouble
 from master.release.model import PLAN_NAME, Plan, identity
-from master.release.places.base import Trouble
 from master.release.places.s3 import S3
-from master.release.places.s3_client import Watched, credentials_of, words
+from master.release.places.watched import Watched
 from master.release.publishing import Published, abandon, publish
 from master.store import Store
 from tests.integration import seaweed

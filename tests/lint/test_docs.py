@@ -27,6 +27,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "master/cli/daemons.py": ("master", "worker"),
     "master/cli/starting.py": ("master", "worker"),
     "master/cli/service.py": ("master", "worker"),
+    "master/bucket/client.py": ("publish", "store"),
     "master/database.py": ("release", "signing"),
     "master/github/credentials.py": ("github", "publish"),
 }

@@ -7,6 +7,8 @@ import warnings
 # buildbot.test turns all warnings into errors, for every test that runs after it.
 with warnings.catch_warnings():
     from buildbot.test.reactor import TestReactorMixin
-    from buildbot.test.steps import ExpectRemoteRef, ExpectShell, ExpectUploadFile, TestBuildStepMixin
+    from buildbot.test.steps import ExpectRemoteRef, ExpectRmdir, ExpectShell, ExpectUploadFile, TestBuildStepMixin
 
-__all__ = ["ExpectRemoteRef", "ExpectShell", "ExpectUploadFile", "TestBuildStepMixin", "TestReactorMixin"]
+__all__ = [
+    "ExpectRemoteRef", "ExpectRmdir", "ExpectShell", "ExpectUploadFile", "TestBuildStepMixin", "TestReactorMixin",
+]  # fmt: skip

@@ -150,7 +150,8 @@ def test_a_link_to_a_secret_is_no_way_around(home: Home) -> None:
 
 def test_what_is_covered_is_what_the_settings_name_and_where_clients_look(tmp_path: Path) -> None:
     text = (
-        '[release]\ns3_credentials_file = "/etc/s3"\n[signing]\nkey = "hsm:2"\npin_file = "pin"\n'
+        '[release]\ns3_credentials_file = "/etc/s3"\n[store]\nbucket = "b"\ncredentials_file = "/etc/store"\n'
+        '[signing]\nkey = "hsm:2"\npin_file = "pin"\n'
         '[[workers]]\nname = "local"\ntargets = ["x86_64-unknown-linux-gnu"]\npassword_file = "/etc/word"\n'
     )
     settings: Settings = parse(text, tmp_path / "settings.toml")
@@ -163,7 +164,7 @@ def test_what_is_covered_is_what_the_settings_name_and_where_clients_look(tmp_pa
     assert found == Covered(
         str(tmp_path / "keys"),
         [str(tmp_path / "secrets"), str(user / ".aws")],
-        ["/etc/s3", str(tmp_path / "pin"), "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],
+        ["/etc/s3", str(tmp_path / "pin"), "/etc/store", "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],
     )
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from master.bucket.trouble import Trouble
 from master.home import Home
 from master.release.checkpoints import Checkpoint
 from master.release.choice import Release
 from master.release.model import Asset, identity
-from master.release.places.base import Delivery, Held, Trouble, newer
+from master.release.places.base import Delivery, Held, newer
 from master.release.places.chosen import QUICK_S, places_of
 from master.release.places.directory import Directory
 from master.release.places.github import GitHub

@@ -25,18 +25,6 @@ MOST_ASSETS = 1000
 PLAN_TYPE = "application/json"
 
 
-class Trouble(Exception):
-    """What may be gone in a moment: a connection that broke, an answer of 5xx, a server that wants to be left alone.
-
-    what: a sentence without secrets. wait_s: how long the place asked for, None when it did not say.
-    """
-
-    def __init__(self, what: str, wait_s: float | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.wait_s = wait_s
-
-
 @dataclass(frozen=True)
 class Held:
     """A file as a place lists it. sha256: where the listing tells it. whole: False for what an upload left behind."""

@@ -31,8 +31,8 @@ def _place(name: str, settings: Settings, home: Home, *, quick: bool) -> Place:
     chosen = settings.release
     if name == "s3":
         # Clients are large; a farm that has no such place never loads them.
+        from master.bucket.access import Access
         from master.release.places.s3 import S3
-        from master.release.places.s3_client import Access
 
         keys = chosen.s3_credentials_file
         access = Access(

@@ -20,13 +20,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from master.bucket.trouble import Trouble
 from master.home import write_file
 from master.release.model import PLAN_NAME, Asset
 from master.release.places.base import (
     LATEST,
     Delivery,
     Held,
-    Trouble,
     blocks,
     digest_of,
     half_done,

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import httpx
 
+from master.bucket.trouble import Trouble
 from master.github.answers import headers_of, is_limited, json_of, message_of, wait_of
 from master.github.credentials import Speaker, secret_of
-from master.release.places.base import Trouble
 from workers.errors import Failure
 
 PAGE = 100

@@ -16,20 +16,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from master.bucket.access import Access
+from master.bucket.client import client_of, status_of, words
+from master.bucket.trouble import Trouble
 from master.release.model import PLAN_NAME, Asset
 from master.release.places.base import (
     BLOCK,
     LATEST,
     Delivery,
     Held,
-    Trouble,
     half_done,
     newer,
     pointers,
 )
-from master.release.places.s3_client import Access, Watched, client_of, words
+from master.release.places.watched import Watched
 from workers.errors import Failure
 
 # One request up to here: the service then checks the sha256 of the whole. The parts of what is larger it checks alone.
@@ -151,7 +151,7 @@ class S3:
                     self.client.put_object(Bucket=self.bucket, Key=key, Body=b"probe", ChecksumSHA256=wrong)
             except Trouble as trouble:
                 cause = trouble.__cause__
-                if not isinstance(cause, ClientError) or _status(cause) != 400:
+                if status_of(cause) != 400:
                     raise
                 self._checks = True
             else:
@@ -228,7 +228,7 @@ class S3:
                     Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="text/plain", IfNoneMatch="*"
                 )
         except Trouble as trouble:
-            if isinstance(trouble.__cause__, ClientError) and _status(trouble.__cause__) == 412:
+            if status_of(trouble.__cause__) == 412:
                 return False
             raise
         return True
@@ -263,10 +263,6 @@ class S3:
 def _headers(asset: Asset, part: int | None = None) -> dict[str, Any]:
     metadata = {"sha256": asset.sha256} | ({"part": str(part)} if part is not None else {})
     return {"ContentType": asset.media_type, "CacheControl": _FOREVER, "Metadata": metadata}
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _tag_of(content: bytes) -> str | None:

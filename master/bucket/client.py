@@ -1,13 +1,10 @@
-"""boto3 as a release needs it: no retries of its own, errors in words, bodies that are checked while they are read."""
+"""boto3 as this farm needs it: no retries of its own, and errors in words."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +16,34 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from master.release.model import Asset
-from master.release.places.base import Trouble, rotten
+from master.bucket.access import OF_A_RELEASE, Access, Telling
+from master.bucket.trouble import Trouble
 from workers.errors import Failure
 
-# A part or a file of a hundred MB may go out over a slow line, but never be silent for long.
-CONNECT_S, READ_S = 20, 120
 _PASSING = {408, 409, 412, 429}
 _PASSING_CODES = {"BadDigest", "RequestTimeout", "SlowDown"}
 
 
-@dataclass(frozen=True)
-class Access:
-    """Where a bucket is, and the file with the keys to it; None for the client's own chain. Holds no secret itself."""
-
-    bucket: str
-    prefix: str
-    endpoint: str | None
-    region: str
-    credentials: Path | None
-    connect_s: float = CONNECT_S
-    read_s: float = READ_S
-
-
-def credentials_of(path: Path) -> dict[str, str]:
+def credentials_of(path: Path, telling: Telling = OF_A_RELEASE) -> dict[str, str]:
     """`access_key_id` and `secret_access_key` of a file. Raises Failure, which repeats nothing of it."""
     try:
         if path.stat().st_mode & 0o007:
             raise Failure(
-                "publish", f"s3: everybody on this machine may read {path}", wanted="mode 0600 or 0640",
+                telling.subject, f"s3: everybody on this machine may read {path}", wanted="mode 0600 or 0640",
                 found=oct(path.stat().st_mode & 0o777), todo=f"chmod 600 {path}, and consider another key.",
             )  # fmt: skip
         found = tomllib.loads(path.read_text())
     except OSError as error:
         raise Failure(
-            "publish", f"s3: the keys in {path} can't be read", found=error.strerror,
-            todo="See [release] s3_credentials_file.",
+            telling.subject, f"s3: the keys in {path} can't be read", found=error.strerror,
+            todo=f"See {telling.credentials}.",
         ) from None  # fmt: skip
     except ValueError:
         found = {}
     names = {"access_key_id": "aws_access_key_id", "secret_access_key": "aws_secret_access_key"}
     if not all(isinstance(found.get(name), str) for name in names):
         raise Failure(
-            "publish", f"s3: {path} has no keys in it",
+            telling.subject, f"s3: {path} has no keys in it",
             wanted='access_key_id = "..." and secret_access_key = "...", a line each', found="something else",
             todo="Write it anew; what it holds is not repeated here.",
         )  # fmt: skip
@@ -79,19 +61,19 @@ def client_of(access: Access, connections: int) -> Any:
         response_checksum_validation="when_required", user_agent_extra="pymint",
         s3={"addressing_style": "path" if access.endpoint else "auto"},
     )  # fmt: skip
-    keys = credentials_of(access.credentials) if access.credentials is not None else {}
+    keys = credentials_of(access.credentials, access.telling) if access.credentials is not None else {}
     return boto3.session.Session().client(
         "s3", endpoint_url=access.endpoint, region_name=access.region, config=config, **keys
     )
 
 
 @contextlib.contextmanager
-def words(*, missing: bool = False) -> Iterator[None]:
+def words(*, missing: bool = False, telling: Telling = OF_A_RELEASE) -> Iterator[None]:
     """The client's errors as Trouble or Failure. missing: what is not there raises KeyError."""
     try:
         yield
     except ClientError as error:
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        status = status_of(error)
         code = str(error.response.get("Error", {}).get("Code", "no code"))
         if missing and status == 404 and code != "NoSuchBucket":
             raise KeyError(code) from error
@@ -99,7 +81,7 @@ def words(*, missing: bool = False) -> Iterator[None]:
         if status in _PASSING or (status >= 500 and status != 501) or code in _PASSING_CODES:
             raise Trouble(said, _wait(error, status)) from error
         raise Failure(
-            "publish", said, todo="Check [release] s3_bucket, s3_region and what the key may do: docs/publishing.md."
+            telling.subject, said, todo=f"Check {telling.bucket} and what the key may do: {telling.page}."
         ) from error
     except HTTPClientError as error:
         inner = error.kwargs.get("error")
@@ -110,9 +92,16 @@ def words(*, missing: bool = False) -> Iterator[None]:
         raise Trouble(f"s3: the connection broke ({type(error).__name__})") from error
     except BotoCoreError as error:
         raise Failure(
-            "publish", f"s3: the client gave up ({type(error).__name__})",
-            todo="Without s3_credentials_file it looks for keys as every AWS client does: docs/publishing.md.",
+            telling.subject, f"s3: the client gave up ({type(error).__name__})",
+            todo=f"Without {telling.credentials} it looks for keys as every AWS client does: {telling.page}.",
         ) from error  # fmt: skip
+
+
+def status_of(error: BaseException | None) -> int:
+    """The status that a service answered; 0 for what was no answer."""
+    if not isinstance(error, ClientError):
+        return 0
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _wait(error: ClientError, status: int) -> float | None:
@@ -120,32 +109,3 @@ def _wait(error: ClientError, status: int) -> float | None:
     if status in (409, 412):
         return 0.0  # nothing to wait for: what is there has to be looked at again
     return float(after) if after.isdigit() else None
-
-
-class Watched(io.FileIO):
-    """A file that raises Failure instead of giving its end away when it is not the asset's, read from its beginning."""
-
-    def __init__(self, path: Path, asset: Asset) -> None:
-        try:
-            super().__init__(path)
-        except OSError as error:
-            raise rotten(asset, path, error.strerror or str(error)) from error
-        self._path, self._asset = path, asset
-        self._hasher, self._read = hashlib.sha256(), 0
-
-    def seek(self, position: int, whence: int = 0, /) -> int:
-        where = super().seek(position, whence)
-        if where == 0:
-            self._hasher, self._read = hashlib.sha256(), 0
-        return where
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        where = self.tell()
-        block = super().read(-1 if size is None else size) or b""
-        if where == self._read:
-            self._hasher.update(block)
-            self._read += len(block)
-            ended = self._read >= self._asset.size or not block
-            if ended and (self._hasher.hexdigest(), self._read) != (self._asset.sha256, self._asset.size):
-                raise rotten(self._asset, self._path, f"sha256 {self._hasher.hexdigest()}")
-        return block
