@@ -21,6 +21,7 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from master.release.model import Asset
 from master.release.places.base import Trouble, rotten
+from master.secrets.places import Place
 from workers.errors import Failure
 
 # A part or a file of a hundred MB may go out over a slow line, but never be silent for long.
@@ -37,20 +38,20 @@ class Access:
     prefix: str
     endpoint: str | None
     region: str
-    credentials: Path | None
+    credentials: Place | None
     connect_s: float = CONNECT_S
     read_s: float = READ_S
 
 
-def credentials_of(path: Path) -> dict[str, str]:
-    """`access_key_id` and `secret_access_key` of a file. Raises Failure, which repeats nothing of it."""
+def credentials_of(path: Place) -> dict[str, str]:
+    """`access_key_id` and `secret_access_key`, where the settings say. Raises Failure, which repeats nothing of it."""
     try:
-        if path.stat().st_mode & 0o007:
+        if isinstance(path, Path) and path.stat().st_mode & 0o007:
             raise Failure(
                 "publish", f"s3: everybody on this machine may read {path}", wanted="mode 0600 or 0640",
                 found=oct(path.stat().st_mode & 0o777), todo=f"chmod 600 {path}, and consider another key.",
             )  # fmt: skip
-        found = tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text() if isinstance(path, Path) else path.text())
     except OSError as error:
         raise Failure(
             "publish", f"s3: the keys in {path} can't be read", found=error.strerror,
