@@ -43,7 +43,9 @@ def json_line(event: Mapping[str, Any], message: str, known: Mapping[str, Any]) 
             said["message"] = f"{event.get('why') or 'Unhandled Error'}: {failure.type.__name__}: {failure.value}"
         said["traceback"] = failure.getTraceback()
     # Whatever is no text, number or list is written as it would be printed: a log is no place to fail in.
-    return json.dumps(said, ensure_ascii=False, default=str) + "\n"
+    line = json.dumps(said, ensure_ascii=False, default=str)
+    # Half of a character, which no encoding has, as JSON's own escape.
+    return line.encode("utf-8", "backslashreplace").decode() + "\n"
 
 
 def _named_in(message: str) -> dict[str, Any]:
