@@ -37,9 +37,9 @@ def json_line(event: Mapping[str, Any], message: str, known: Mapping[str, Any]) 
     said["message"] = message
     about = {**_named_in(message), **known, **{name: event[name] for name in ABOUT if name in event}}
     said.update({name: value for name, value in about.items() if value is not None})
-    if (failure := event.get("log_failure")) is not None:
+    if (failure := event.get("log_failure") or event.get("failure")) is not None:
         # An old-style event has its traceback in its text already; the reason that was given with it is its message.
-        if "isError" in event:
+        if "failure" in event:
             said["message"] = f"{event.get('why') or 'Unhandled Error'}: {failure.type.__name__}: {failure.value}"
         said["traceback"] = failure.getTraceback()
     # Whatever is no text, number or list is written as it would be printed: a log is no place to fail in.

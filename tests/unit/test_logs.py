@@ -52,7 +52,7 @@ def test_a_failure_has_its_traceback_in_a_field_and_its_reason_as_message() -> N
         raise ValueError("seven")
     except ValueError:
         failure = TwistedFailure()
-    log.old.err(failure, "while counting")
+    log.old.msg(failure=failure, why="while counting", isError=1)
     Logger("new", observer=log.publisher).failure("could not count", failure=failure)
     old, new = log.lines
     assert old["message"] == "while counting: ValueError: seven"
