@@ -24,8 +24,12 @@ def json_line(event: Mapping[str, Any], message: str, known: Mapping[str, Any]) 
     """An event as a line. message: its text, without a traceback. known: of the process, or of where it was logged.
 
     `time` is UTC as RFC 3339 has it, to the microsecond. `level` is debug, info, warn, error or critical. `system` is
-    what stands in brackets in a log for people, `namespace` the part of the program that spoke.
+    what stands in brackets in a log for people, `namespace` the part of the program that spoke. "" for an
+    event without any text, by which Buildbot counts: it is in no log for people either.
     """
+    failure = event.get("log_failure") or event.get("failure")
+    if not message and failure is None:
+        return ""
     level = event.get("log_level")
     said: dict[str, Any] = {
         "time": datetime.fromtimestamp(event.get("log_time") or 0, UTC).isoformat(timespec="microseconds"),
@@ -37,7 +41,7 @@ def json_line(event: Mapping[str, Any], message: str, known: Mapping[str, Any]) 
     said["message"] = message
     about = {**_named_in(message), **known, **{name: event[name] for name in ABOUT if name in event}}
     said.update({name: value for name, value in about.items() if value is not None})
-    if (failure := event.get("log_failure") or event.get("failure")) is not None:
+    if failure is not None:
         # An old-style event has its traceback in its text already; the reason that was given with it is its message.
         if "failure" in event:
             said["message"] = f"{event.get('why') or 'Unhandled Error'}: {failure.type.__name__}: {failure.value}"

@@ -40,7 +40,7 @@ def program(name: str) -> str:
 @contextlib.contextmanager
 def _environment(database: Postgres) -> Iterator[dict[str, str]]:
     """With the password in a file of its own: neither a command line nor an environment has it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    kept = {**os.environ, "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C"}
     with tempfile.TemporaryDirectory(prefix="mint-pg-") as place:
         if database.password_file is not None:
             file = Path(place) / "pgpass"
@@ -48,7 +48,8 @@ def _environment(database: Postgres) -> Iterator[dict[str, str]]:
             file.touch(0o600)
             file.write_text(f"*:*:*:*:{said}\n")
             kept["PGPASSFILE"] = str(file)
-        yield {**kept, "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C"}
+            kept.pop("PGPASSWORD", None)  # it would go before the file
+        yield kept
 
 
 def _run(database: Postgres, command: list[str], what: str, todo: str) -> None:

@@ -39,6 +39,7 @@ def test_an_event_is_an_object_with_its_time_in_utc() -> None:
     log = Log()
     Logger("pymint.signer", observer=log.publisher).warn("build {buildid} waits", buildid=7)
     log.old.msg("two\nlines", system="Broker,0")
+    log.old.msg(metric="of Buildbot's own, no text")
     first, second = log.lines
     assert (first["level"], first["namespace"], first["message"]) == ("warn", "pymint.signer", "build 7 waits")
     assert first["buildid"] == 7
