@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from buildbot.process.build import Build
+from buildbot.process.buildstep import BuildStep
+from twisted.internet import defer
 from twisted.logger import FileLogObserver, eventAsText
 from twisted.python.log import FileLogObserver as TextObserver
 
@@ -57,7 +60,7 @@ def about(build: Any) -> dict[str, Any]:
 
 def follow_builds() -> None:
     """From here on each build's own code knows its build. Before the first one begins; safely repeated."""
-    plain = Build.startBuild
+    plain, step = Build.startBuild, BuildStep.startStep
     if getattr(plain, "followed", False):
         return
 
@@ -66,5 +69,10 @@ def follow_builds() -> None:
         context.run(_BUILD.set, self)
         return context.run(plain, self, *arguments)
 
+    def stepped(self: Any, *arguments: Any) -> Any:
+        # Buildbot yields what `run` returns, and a coroutine that is yielded begins outside of its caller's context.
+        self.run = partial(defer.maybeDeferred, self.run)
+        return step(self, *arguments)
+
     started.followed = True  # type: ignore[attr-defined]
-    Build.startBuild = started
+    Build.startBuild, BuildStep.startStep = started, stepped

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from buildbot.process.build import Build
+from buildbot.process.buildstep import BuildStep
 from twisted.internet import defer
 from twisted.logger import FileLogObserver, Logger, LogPublisher
 from twisted.python.failure import Failure as TwistedFailure
@@ -111,11 +112,24 @@ def test_what_a_builds_own_code_logs_knows_its_build(monkeypatch: pytest.MonkeyP
     @defer.inlineCallbacks
     def start(self: Any, _: Any) -> Any:
         log.info("begun")
-        waits.append(defer.Deferred())
-        yield waits[-1]
+        yield object.__new__(Step).startStep(None)  # as a factory makes it
         log.info("done")
 
+    @defer.inlineCallbacks
+    def step(self: Any, _: Any) -> Any:
+        yield self.run()  # as Buildbot does it
+
+    class Step(BuildStep):
+        def __init__(self) -> None:
+            pass
+
+        async def run(self) -> None:
+            waits.append(defer.Deferred())
+            await waits[-1]
+            log.info("step")
+
     monkeypatch.setattr(Build, "startBuild", start)
+    monkeypatch.setattr(BuildStep, "startStep", step)
     observing.follow_builds()
     observing.follow_builds()
     One("a", 1).startBuild(None)
@@ -126,7 +140,7 @@ def test_what_a_builds_own_code_logs_knows_its_build(monkeypatch: pytest.MonkeyP
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [(one["message"], one.get("builder"), one.get("build"), one.get("buildid")) for one in found] == [
         ("begun", "a", 1, 101), ("begun", "b", 2, 102), ("the master's own", None, None, None),
-        ("done", "a", 1, 101), ("done", "b", 2, 102),
+        ("step", "a", 1, 101), ("done", "a", 1, 101), ("step", "b", 2, 102), ("done", "b", 2, 102),
     ]  # fmt: skip
 
 
