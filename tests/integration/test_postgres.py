@@ -6,21 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from master import instance, settings
-from master.backup.model import Backups
-from master.cluster.postgres import Postgres
-from master.home import Home
-from master.retention import rows
-from master.retention.deciding import Held
 from tests.integration import postgres_server
 from tests.integration.farm import TARGET, Farm, cell_name, commit, make_repository, until
 from tests.integration.postgres_server import PASSWORD, Server
-from tests.integration.test_backup import mint
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
@@ -144,109 +137,3 @@ def test_a_wrong_password_is_told_without_it(farm: Farm) -> None:
     with pytest.raises(Failure, match="can be read by others"):
         instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
     path.chmod(0o600)
-
-
-def counts(server: Server, name: str = "pymint") -> dict[str, int]:
-    """The rows of each table."""
-    with closing(server.connect(name)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
-        names = [row[0] for row in cursor.fetchall()]
-        found = {}
-        for one in names:
-            cursor.execute(f"SELECT count(*) FROM {one}")
-            found[one] = cursor.fetchone()[0]
-    return found
-
-
-def test_the_nightly_backup_comes_back_in_an_empty_database_and_the_farm_goes_on_there(
-    farm: Farm, server: Server, tmp_path: Path
-) -> None:
-    head = farm.get("changes", order="-changeid", limit=1)["changes"][0]["revision"]
-    gate = farm.http.get("releases/readiness", params={"sha": head}).json()
-    numbers = server.rows("SELECT builderid, max(number) FROM builds GROUP BY builderid ORDER BY 1")
-    with farm.home.settings_file.open("a") as file:
-        file.write(f'[backup]\ndirectory = "{tmp_path / "backups"}"\n')
-    environment = {**os.environ, "MINT_HOME": str(farm.home.root)}
-    nightly = subprocess.run(
-        [sys.executable, "-m", "master.retention"], cwd=ROOT, env=environment, capture_output=True, text=True,
-        check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert nightly.returncode == 0, nightly.stdout + nightly.stderr
-    assert "database: rows of 0 builds, logs of 0 builds dropped" in nightly.stdout
-    farm.down("worker", "master")
-    before = counts(server)
-    assert Backups(tmp_path / "backups").read()[1].database == "postgres"
-    with closing(server.connect()) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE other TEMPLATE template0 ENCODING 'UTF8'")
-    elsewhere = tmp_path / "elsewhere"
-    other = server.url.replace("/pymint", "/other")
-
-    def restore() -> subprocess.CompletedProcess[str]:
-        return mint(elsewhere, "restore", tmp_path / "backups", "--database", other)
-
-    assert "there is no" not in (done := restore()).stdout
-    assert done.returncode == 1
-    assert "the password can't be read" in done.stderr, "it is in a backup with a passphrase only"
-    path = elsewhere / "secrets" / "database"
-    path.parent.mkdir(mode=0o700)
-    path.write_text(PASSWORD)
-    path.chmod(0o600)
-    assert (done := restore()).returncode == 0, done.stderr
-    after = counts(server, "other")
-    # What the master and the worker said while they ended.
-    assert {name: rows for name, rows in after.items() if before[name] != rows}.keys() <= {
-        "connected_workers", "scheduler_masters", "builder_masters", "changesource_masters", "configured_workers",
-        "buildrequest_claims", "object_state",
-    }  # fmt: skip
-    assert after["builds"] > 1
-    assert after["logchunks"] > 10
-    again = mint(tmp_path / "third", "restore", tmp_path / "backups", "--database", other)
-    assert again.returncode == 1
-    assert "the password can't be read" in again.stderr or "the database is not empty" in again.stderr
-    farm.home = Home(elsewhere, ROOT)
-    assert settings.load(farm.home, load_matrix()).database.url == other
-    farm.up("master")
-    assert farm.http.get("releases/readiness", params={"sha": head}).json() == gate
-    assert [one["name"] for one in farm.get("masters")["masters"] if one["active"]]
-    farm.down("master")
-
-    # Housekeeping drops what is old there, and what has to stay stays.
-    database = Postgres(other, path, patience_s=5)
-    ever = float("inf")
-    shown = rows.drop(database, Held(), rows_before=ever, logs_before=ever, deadline=ever, really=False)
-    assert counts(server, "other")["builds"] == after["builds"]
-    done_there = rows.drop(database, Held(), rows_before=ever, logs_before=ever, deadline=ever, really=True)
-    assert done_there.builds == shown.builds > 0
-    left = counts(server, "other")
-    assert left["builds"] == len(numbers), "each builder's newest, to count on from"
-    with closing(server.connect("other")) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT builderid, max(number) FROM builds GROUP BY builderid ORDER BY 1")
-        assert cursor.fetchall() == numbers
-        cursor.execute("SELECT count(*) FROM logs WHERE type <> 'd'")
-        assert cursor.fetchone() == (0,)
-    assert (left["logchunks"], left["build_data"]) == (0, 0)
-    assert left["buildrequests"] < after["buildrequests"]
-    assert rows.drop(database, Held(), rows_before=ever, logs_before=ever, deadline=ever, really=True) == rows.Dropped()
-
-
-def test_a_database_with_a_farm_in_it_is_not_restored_over(server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "password"
-    path.write_text(PASSWORD)
-    path.chmod(0o600)
-    from master.backup import postgres
-
-    with pytest.raises(Failure, match="the database is not empty"):
-        postgres.fill(Postgres(server.url, path, patience_s=5), tmp_path / "nothing", "20261130T000000Z")
-
-
-def test_a_dump_that_can_not_be_made_says_why_without_the_password(server: Server, tmp_path: Path) -> None:
-    from master.backup import postgres
-
-    path = tmp_path / "password"
-    path.write_text(PASSWORD)
-    path.chmod(0o600)
-    gone = Postgres(server.url.replace("/pymint", "/nowhere"), path, patience_s=1)
-    with pytest.raises(Failure, match="can't be dumped") as told:
-        postgres.dump(gone, tmp_path / "dump")
-    assert "nowhere" in str(told.value)
-    assert PASSWORD not in str(told.value)
