@@ -98,7 +98,7 @@ def database(home: Home, name: str = "pymint") -> Postgres:
 def empty(server: Server, name: str) -> str:
     with contextlib.closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-    return server.url.replace("/pymint", f"/{name}")
+    return server.url.rpartition("/")[0] + f"/{name}"
 
 
 def asked(server: Server, query: str, name: str = "pymint") -> list[tuple[object, ...]]:
