@@ -1,7 +1,7 @@
 """The farm's database: where it is, how it is read, and how it is made.
 
-`python -m master.database FILE` makes SQLite's, or brings it to this Buildbot's release; with `--postgres URL`, and the
-file of a password, PostgreSQL's.
+`python -m master.database FILE` makes SQLite's, or brings it to this Buildbot's release; with `--postgres URL`, and
+where its password is as [database] has it, PostgreSQL's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from master.secrets.places import secrets_of
 from workers.errors import Failure
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def where(home: Home, settings: Settings, patience_s: float = PATIENCE_S) -> Whe
         return home.database
     from master.cluster.postgres import Postgres
 
-    return Postgres(chosen.url, home.root / chosen.password_file if chosen.password_file else None, patience_s)
+    secret = secrets_of(home.root, settings.secrets).place(chosen.password_file) if chosen.password_file else None
+    return Postgres(chosen.url, secret, patience_s)
 
 
 @contextmanager
@@ -155,10 +157,15 @@ def main(arguments: list[str]) -> int:
     if arguments[0] != "--postgres":
         path = Path(arguments[0]).absolute()
         return _upgrade(path.parent, f"sqlite:///{path.name}", {})
+    from master import settings
     from master.cluster.postgres import Postgres
+    from master.home import home_of
+    from workers.model import ROOT, load_matrix
 
-    secret = Path(arguments[2]) if len(arguments) > 2 else None
+    home = home_of(ROOT)
     try:
+        said = arguments[2] if len(arguments) > 2 else None
+        secret = secrets_of(home.root, settings.load(home, load_matrix()).secrets).place(said) if said else None
         return upgrade_postgres(Postgres(arguments[1], secret, patience_s=15))
     except Failure as failure:
         print(failure, file=sys.stderr)

@@ -33,6 +33,7 @@ from master.release.page import Ask, Releases
 from master.release.releasing import Releasing
 from master.retention import builder as housekeeping
 from master.schedulers import poller, schedulers_of
+from master.secrets.places import secrets_of
 from master.settings import Settings
 from master.signing.attester import Attester
 from master.store import Store
@@ -52,7 +53,7 @@ def web(home: Home, chosen: Settings) -> dict[str, Any]:
         "plugins": {"waterfall_view": {}, "console_view": {}, "grid_view": {}, "pymint": in_the_menu(PAGES)},
         "allowed_origins": origins_of(url, chosen.web.port),
         "ui_default_config": {"Builders.show_workers_name": True},
-        **access_of(home, chosen.access, chosen.login.users),
+        **access_of(secrets_of(home.root, chosen.secrets), chosen.access, chosen.login.users),
     }
 
 

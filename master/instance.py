@@ -20,6 +20,8 @@ import buildbot
 from master.backup.making import copy_database
 from master.fleet import authority
 from master.home import Home, cache_directory, write_file
+from master.secrets.choice import Secrets
+from master.secrets.places import secrets_of
 from master.settings import (
     Settings,
     WorkerSettings,
@@ -37,6 +39,7 @@ from workers.errors import Failure
 TWISTD = "from twisted.scripts.twistd import run; run()"
 # What the clients of key services, devices and forges look for in the environment.
 SIGNERS = ("AWS_", "AZURE_", "GOOGLE_", "VAULT_", "PYKCS11LIB", "GITHUB_", "GH_")
+IN_FILES = Secrets()
 # Of whoever called ./mint, for that command alone.
 PASSWORD = "MINT_PASSWORD"
 
@@ -67,7 +70,7 @@ def prepare(home: Home, settings: Settings) -> None:
     # The database has the secret of the page's sessions, and a worker of another user may be on this machine.
     home.master.chmod(0o700)
     for worker in workers_of(settings):
-        worker_password(home, worker)
+        worker_password(home, worker, settings.secrets)
     if uses_tls(settings):
         files = authority.Files(home.protocol_keys)
         authority.ensure(files, protocol_names(settings))
@@ -90,17 +93,21 @@ def _write(path: Path, text: str) -> None:
         write_file(path, text.encode())
 
 
-def worker_password(home: Home, worker: WorkerSettings) -> str:
+def worker_password(home: Home, worker: WorkerSettings, kept: Secrets = IN_FILES) -> str:
     """The password a worker has to say; made on first use, in a file that only its owner may read.
 
-    Raises Failure when a configured password file is missing or readable by everyone.
+    kept: where it is when the settings give it a name instead of a file. Raises Failure when a configured password is
+    missing, or its file readable by everyone.
     """
     if worker.password_file is None:
         path = home.secrets / f"worker-{worker.name}"
         if not path.exists():
             write_file(path, secrets.token_urlsafe(32).encode(), 0o600)
     else:
-        path = home.root / worker.password_file
+        place = secrets_of(home.root, kept).place(worker.password_file)
+        if not isinstance(place, Path):
+            return place.read()
+        path = place
     try:
         if path.stat().st_mode & 0o007:
             raise Failure(
@@ -120,6 +127,18 @@ def worker_password(home: Home, worker: WorkerSettings) -> str:
         ) from error
 
 
+def password_file_of(home: Home, settings: Settings, worker: WorkerSettings) -> Path:
+    """The file that a worker on this machine reads its password from; written where the master has it elsewhere."""
+    place = secrets_of(home.root, settings.secrets).place(worker.password_file or f"secrets/worker-{worker.name}")
+    if isinstance(place, Path):
+        return place
+    path = home.secrets / f"worker-{worker.name}"
+    said = place.read().encode()
+    if not path.exists() or path.read_bytes() != said:
+        write_file(path, said, 0o600)
+    return path
+
+
 def pin(directory: Path, certificate: str) -> None:
     """The authority that a worker trusts, in a directory of its own: all certificates in it would be trusted."""
     for other in directory.glob("*.pem") if directory.is_dir() else []:
@@ -133,7 +152,7 @@ def worker_toml(home: Home, settings: Settings, worker: WorkerSettings) -> str:
     values: dict[str, Any] = {
         "name": worker.name,
         **master_addresses(settings),
-        "password_file": str(home.root / (worker.password_file or f"secrets/worker-{worker.name}")),
+        "password_file": str(password_file_of(home, settings, worker)),
         "python": sys.executable,
         "state": str(home.worker_state),
         "cache": str(cache_directory()),
@@ -142,6 +161,8 @@ def worker_toml(home: Home, settings: Settings, worker: WorkerSettings) -> str:
     }
     if uses_tls(settings):
         values["authority"] = str(home.protocol_keys / "pinned")
+    if settings.logs.format != "text":
+        values["logs"] = settings.logs.format
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
@@ -263,7 +284,7 @@ def upgrade_database(home: Home, settings: Settings) -> None:
 
 def _upgrade_postgres(home: Home, url: str, password_file: str | None) -> None:
     """Asked at every start, since another master may have done it; the answer costs two queries."""
-    secret = [] if password_file is None else [str(home.root / password_file)]
+    secret = [] if password_file is None else [password_file]
     _make(home, ["--postgres", url, *secret], f"It is {url}; docs/cluster.md makes one.")
 
 

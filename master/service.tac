@@ -8,7 +8,7 @@ from pathlib import Path
 
 from buildbot.master import BuildMaster
 from twisted.application import service
-from twisted.python.log import FileLogObserver, ILogObserver
+from twisted.python.log import ILogObserver
 from twisted.python.logfile import LogFile
 
 checkout = Path("@CHECKOUT@")
@@ -22,16 +22,17 @@ sys.path.append(str(checkout / "master" / "pages" / "entry"))
 from master import settings  # noqa: E402
 from master.cluster.watchdog import await_router, watch  # noqa: E402
 from master.home import home_of_master  # noqa: E402
+from master.logs.observing import observer_of  # noqa: E402
 from workers.model import load_matrix  # noqa: E402
 
+home = home_of_master(place, checkout)
 application = service.Application("buildmaster")
 log = LogFile.fromFullPath(str(Path(basedir) / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
-application.setComponent(ILogObserver, FileLogObserver(log).emit)
+application.setComponent(ILogObserver, observer_of(home, log))
 
 from master.watch.watchdog import of_master  # noqa: E402  (found by the path that was just set)
 
 master = BuildMaster(basedir, configfile, umask=None)
-home = home_of_master(place, checkout)
 if home.name is not None:
     await_router(settings.load(home, load_matrix()).cluster.router)
     # Not by the machine's name: a master that moves is still the same, and takes up what it had begun.

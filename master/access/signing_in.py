@@ -8,9 +8,8 @@ from typing import Any
 from master.access.choice import Access
 from master.access.github import GitHubLogin, Service
 from master.access.passwords import PasswordFile
-from master.access.secret_file import read_secret_file
 from master.access.web import BY, GITHUB, PASSWORD, Login, Users, web_access
-from master.home import Home
+from master.secrets.places import Keeping, read
 from workers.errors import Failure
 
 
@@ -24,23 +23,21 @@ def _of_passwords(users: Users) -> Callable[[Mapping[str, Any]], bool]:
     return known
 
 
-def access_of(home: Home, chosen: Access, users: Mapping[str, str]) -> dict[str, Any]:
+def access_of(keeping: Keeping, chosen: Access, users: Mapping[str, str]) -> dict[str, Any]:
     """`auth` and `authz` for Buildbot. Raises Failure for a file of passwords or secrets that is wrong."""
     lists = chosen.lists()
     if chosen.github_organization and chosen.github_client_id and chosen.github_client_secret_file:
         organisation = chosen.github_organization
-        file = home.root / chosen.github_client_secret_file
-        read_secret_file(file)  # wrong now rather than at the first sign-in
-        service = Service(
-            chosen.github_url.rstrip("/"), organisation, chosen.github_client_id, lambda: read_secret_file(file)
-        )
+        place = keeping.place(chosen.github_client_secret_file)
+        read(place)  # wrong now rather than at the first sign-in
+        service = Service(chosen.github_url.rstrip("/"), organisation, chosen.github_client_id, lambda: read(place))
         return web_access(
             GitHubLogin(service),
             lists,
             lambda user: user.get(BY) == GITHUB and user.get("organisation") == organisation,
         )
     if chosen.htpasswd_file:
-        passwords = PasswordFile(home.root / chosen.htpasswd_file)
+        passwords = PasswordFile(keeping.root / chosen.htpasswd_file)
         return web_access(Login(passwords.users), lists, _of_passwords(passwords.users))
     if users:
         fixed = dict(users)

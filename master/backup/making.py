@@ -17,12 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import buildbot
 
-from master.backup.model import Backups, Entry, Manifest, Root
+from master.backup.model import DUMP, Backups, Entry, Manifest, Root
 from master.backup.pool import HALF, Pool
 from master.backup.sealing import Seal
 from master.blobs import KINDS
@@ -34,6 +36,9 @@ from master.store import ArchiveRecord, Attestation, Store, Stored
 from workers.errors import Failure
 from workers.progress import size
 from workers.reports.base import decode, encode
+
+if TYPE_CHECKING:
+    from master.database import Where
 
 Say = Callable[[str], None]
 PUBLIC = (".pub", ".crt", "keys.json", "trusted_root.jsonl")
@@ -62,8 +67,8 @@ def _only_one(backups: Backups) -> Iterator[None]:
 
 
 class _Copying:
-    def __init__(self, home: Home, store: Store, pool: Pool, seal: Seal | None) -> None:
-        self.home, self.bytes, self.pool, self.seal = home, store, pool, seal
+    def __init__(self, home: Home, store: Store, pool: Pool, seal: Seal | None, database: Where) -> None:
+        self.home, self.bytes, self.pool, self.seal, self.source = home, store, pool, seal, database
         self.store = store.root
         self.files: list[Entry] = []
         self.damaged: list[Entry] = []
@@ -148,12 +153,21 @@ class _Copying:
                     self.secret(path, self.seal)
 
     def database(self) -> None:
-        """By SQLite's own online backup, and then read through. Raises Failure when it is not sound."""
+        """By the database's own means, and then read through. Raises Failure when it is not sound."""
         with tempfile.NamedTemporaryFile(dir=self.pool.backups.directory, prefix=HALF) as stream:
-            copy_database(self.home.database, Path(stream.name))
+            if isinstance(self.source, Path):
+                copy_database(self.source, Path(stream.name))
+                name = self.source.relative_to(self.home.root).as_posix()
+            else:
+                postgres().dump(self.source, Path(stream.name))
+                name = DUMP
             digest, length = self.pool.put(Path(stream.name))
-        name = self.home.database.relative_to(self.home.root).as_posix()
         self.files.append(Entry("home", name, digest, length, 0o644))
+
+
+def postgres() -> Any:
+    """Loaded where there is one: it brings Buildbot along, for which no command of a farm with SQLite waits."""
+    return import_module("master.backup.postgres")
 
 
 def copy_database(database: Path, target: Path) -> None:
@@ -180,7 +194,8 @@ def _unsound(database: Path, found: str) -> Failure:
 
 def _require_room(backups: Backups, copying: _Copying) -> None:
     missing = sum(one.size for one in copying.wanted.values() if not copying.pool.has(one.sha256, one.size))
-    needed = missing + copying.home.database.stat().st_size * 2
+    source = copying.source
+    needed = missing + 2 * (source.stat().st_size if isinstance(source, Path) else postgres().size_of(source))
     free = shutil.disk_usage(backups.directory).free
     if free < needed:
         raise Failure(
@@ -191,10 +206,14 @@ def _require_room(backups: Backups, copying: _Copying) -> None:
 
 def make(
     home: Home, store: Path | StorePlace, backups: Backups, say: Say, *, passphrase: bytes | None = None,
-    link: bool = False, keep: int | None = None, now: float | None = None,
+    link: bool = False, keep: int | None = None, now: float | None = None, database: Where | None = None,
 ) -> Made:  # fmt: skip
-    """Makes a backup, and with `keep` drops all but the newest so many. Raises Failure; earlier backups stay whole."""
-    if not home.database.exists():
+    """Makes a backup, and with `keep` drops all but the newest so many. Raises Failure; earlier backups stay whole.
+
+    database: where it is, SQLite's file in the home unless given.
+    """
+    source = database or home.database
+    if isinstance(source, Path) and not source.exists():
         raise Failure(
             "backup", f"there is no farm in {home.root}", wanted=f"{home.database}", found="nothing there",
             todo="Set MINT_HOME to the farm's; ./mint up makes a new one.",
@@ -207,7 +226,7 @@ def make(
         )  # fmt: skip
     seal = Seal.of(passphrase) if passphrase is not None else None
     with _only_one(backups), one_keeper(home, say):
-        copying = _Copying(home, shelf, Pool(backups, link=link), seal)
+        copying = _Copying(home, shelf, Pool(backups, link=link), seal, source)
         copying.index()
         _require_room(backups, copying)
         copying.bytes_of_store(say)
@@ -217,6 +236,7 @@ def make(
         manifest = Manifest(
             "pymint/backup/1", int(time.time() if now is None else now), buildbot.version, copying.files,
             seal.salt.hex() if seal is not None else None, copying.damaged,
+            "sqlite" if isinstance(source, Path) else "postgres",
         )  # fmt: skip
         name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.made_at))
         if name in backups.names():

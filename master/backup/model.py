@@ -16,6 +16,8 @@ from workers.errors import Failure
 from workers.reports.base import decode
 
 NAME = re.compile(r"\A\d{8}T\d{6}Z\Z")
+# What PostgreSQL's dump is called, beside what is below MINT_HOME.
+DUMP = "database.pgdump"
 Root = Literal["home", "store"]
 
 
@@ -34,7 +36,8 @@ class Entry:
 @dataclass(frozen=True)
 class Manifest:
     """made_at: seconds since 1970, UTC. buildbot: the release that the database is of. salt: of the passphrase, in hex,
-    where secrets are among the files. damaged: what the store should have had and did not, or not any more as recorded.
+    where secrets are among the files. database: PostgreSQL's is a dump. damaged: what the store should have had and did
+    not, or not any more as recorded.
     """
 
     schema: Literal["pymint/backup/1"]
@@ -43,6 +46,7 @@ class Manifest:
     files: list[Entry]
     salt: str | None = None
     damaged: list[Entry] = field(default_factory=list)
+    database: Literal["sqlite", "postgres"] = "sqlite"
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from master.backup.model import Backups, Entry, Manifest
+from master.backup.making import postgres
+from master.backup.model import DUMP, Backups, Entry, Manifest
 from master.backup.sealing import Seal
+from master.cluster.choice import database_complaint
+from master.database import where
 from master.home import Home, write_file
+from master.settings.lines import line_of
 from master.settings.reading import parse
 from master.store import copy_hashed, digest_of
 from workers.errors import Failure
 
 MARKER = "database-release"
+# Who restores sits there and waits.
+PATIENCE_S = 20.0
 
 
 def restore(
     home: Home, backups: Backups, say: Callable[[str], None], *, name: str | None = None,
-    passphrase: bytes | None = None,
+    passphrase: bytes | None = None, url: str | None = None,
 ) -> tuple[str, Manifest]:  # fmt: skip
-    """Writes every file of a backup, each checked. Raises Failure; the farm does not start until this ended well."""
+    """Writes every file of a backup, each checked. Raises Failure; the farm does not start until this ended well.
+
+    url: of an empty PostgreSQL database, instead of the one that the backup's settings name, and in them from then on.
+    """
     chosen, manifest = backups.read(name)
+    if url is not None and manifest.database != "postgres":
+        raise Failure("backup", f"the backup {chosen} has SQLite's database, which is a file of MINT_HOME",
+                      todo="Leave --database out.")  # fmt: skip
     _require_empty(home, chosen)
     seal = _seal_of(manifest, passphrase)
     # From here on, and until the last line, `instance.prepare` refuses to start what is not whole yet.
@@ -33,15 +46,60 @@ def restore(
         target = roots[one.root] / one.path
         if not target.resolve().is_relative_to(roots[one.root].resolve()):
             raise Failure("backup", f"{one.path} leads out of the farm", todo="Nobody should use this backup.")
-        if one.sealed and seal is None:
+        if (one.sealed and seal is None) or one.path == DUMP:
             continue
         _write(target, one, backups, seal if one.sealed else None)
         if number % 2000 == 0:
             say(f"{number} of {len(manifest.files)} files")
-    _settle(home.database)
-    write_file(home.master / MARKER, manifest.buildbot.encode())
+    if manifest.database == "postgres":
+        _fill(home, backups, manifest, chosen, url)
+    else:
+        _settle(home.database)
+        write_file(home.master / MARKER, manifest.buildbot.encode())
     home.restoring.unlink()
     return chosen, manifest
+
+
+def _fill(home: Home, backups: Backups, manifest: Manifest, name: str, url: str | None) -> None:
+    """The dump into the database that the restored settings name. Raises Failure; begun again, it goes on."""
+    if url is not None:
+        _name_database(home, url)
+    (one,) = [one for one in manifest.files if one.path == DUMP]
+    source = backups.path_of(one.sha256)
+    try:
+        found = digest_of(source)
+    except OSError as error:
+        raise _damaged(one, source, str(error)) from error
+    if found != (one.sha256, one.size):
+        raise _damaged(one, source, f"sha256 {found[0]}, {found[1]} bytes")
+    chosen = parse(home.settings_file.read_text(), home.settings_file)
+    database = where(home, chosen, PATIENCE_S)
+    if isinstance(database, Path):
+        raise Failure(
+            "backup", "the backup's settings name no PostgreSQL database, and it has one's content",
+            wanted="[database] url in the settings.toml of the backup", found=str(home.settings_file),
+            todo="Name an empty one: ./mint restore … --database postgresql://USER@HOST/NAME",
+        )  # fmt: skip
+    postgres().fill(database, source, name)
+    postgres().settle(database)
+    postgres().finish(database)
+
+
+def _name_database(home: Home, url: str) -> None:
+    """Writes another address into the restored settings, so that the farm never meets the database that it had."""
+    lines = home.settings_file.read_text().splitlines()
+    number = line_of("\n".join(lines) + "\n", ["database", "url"])
+    said = f"url = {json.dumps(url)}"
+    if number is None or not lines[number - 1].lstrip().startswith("url"):
+        lines += ["", "[database]", said]
+    else:
+        lines[number - 1] = said
+    text = "\n".join(lines) + "\n"
+    chosen = parse(text, home.settings_file).database
+    if (complaint := database_complaint(chosen, [])) is not None:
+        raise Failure("backup", f"--database: {complaint.what}", wanted=complaint.wanted, found=complaint.found,
+                      todo="Start the same ./mint restore with another one.")  # fmt: skip
+    write_file(home.settings_file, text.encode())
 
 
 def _require_empty(home: Home, chosen: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from master.secrets.places import Place
 from workers.errors import Failure
 
 NONCE = 12
@@ -17,8 +18,18 @@ NONCE = 12
 _SCRYPT: dict[str, int] = {"n": 2**17, "r": 8, "p": 1, "maxmem": 256 * 1024 * 1024}
 
 
-def passphrase_of(path: Path) -> bytes:
-    """What a passphrase file says, without the end of its line. Raises Failure when others may read it or guess it."""
+def passphrase_of(path: Place) -> bytes:
+    """The passphrase at a place, without the end of its line. Raises Failure when others may read it or guess it."""
+    content = _in_file(path) if isinstance(path, Path) else path.read().encode()
+    if len(content) < 12:
+        raise Failure(
+            "backup", f"the passphrase in {path} is too short", wanted="at least 12 characters",
+            found=str(len(content)), todo="Take a longer one, such as `openssl rand -base64 32` prints.",
+        )  # fmt: skip
+    return content
+
+
+def _in_file(path: Path) -> bytes:
     try:
         mode, content = path.stat().st_mode, path.read_bytes().strip()
     except OSError as error:
@@ -28,11 +39,6 @@ def passphrase_of(path: Path) -> bytes:
         raise Failure(
             "backup", f"the passphrase {path} can be read by others", wanted="mode 0600", found=oct(mode & 0o777),
             todo=f"chmod 600 {path}",
-        )  # fmt: skip
-    if len(content) < 12:
-        raise Failure(
-            "backup", f"the passphrase in {path} is too short", wanted="at least 12 characters",
-            found=str(len(content)), todo="Take a longer one, such as `openssl rand -base64 32` prints.",
         )  # fmt: skip
     return content
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from master.secrets.places import Place
 
 # A part or a file of a hundred MB may go out over a slow line, but never be silent for long.
 CONNECT_S, READ_S = 20, 120
@@ -27,13 +31,13 @@ OF_THE_STORE = Telling("store", "[store] credentials_file", "[store] bucket, reg
 
 @dataclass(frozen=True)
 class Access:
-    """Where a bucket is, and the file with the keys to it; None for the client's own chain. Holds no secret itself."""
+    """Where a bucket is, and where the keys to it are; None for the client's own chain. Holds no secret itself."""
 
     bucket: str
     prefix: str
     endpoint: str | None
     region: str
-    credentials: Path | None
+    credentials: Place | None
     connect_s: float = CONNECT_S
     read_s: float = READ_S
     telling: Telling = OF_A_RELEASE

@@ -18,21 +18,22 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from master.bucket.access import OF_A_RELEASE, Access, Telling
 from master.bucket.trouble import Trouble
+from master.secrets.places import Place
 from workers.errors import Failure
 
 _PASSING = {408, 409, 412, 429}
 _PASSING_CODES = {"BadDigest", "RequestTimeout", "SlowDown"}
 
 
-def credentials_of(path: Path, telling: Telling = OF_A_RELEASE) -> dict[str, str]:
-    """`access_key_id` and `secret_access_key` of a file. Raises Failure, which repeats nothing of it."""
+def credentials_of(path: Place, telling: Telling = OF_A_RELEASE) -> dict[str, str]:
+    """`access_key_id` and `secret_access_key`, where the settings say. Raises Failure, which repeats nothing of it."""
     try:
-        if path.stat().st_mode & 0o007:
+        if isinstance(path, Path) and path.stat().st_mode & 0o007:
             raise Failure(
                 telling.subject, f"s3: everybody on this machine may read {path}", wanted="mode 0600 or 0640",
                 found=oct(path.stat().st_mode & 0o777), todo=f"chmod 600 {path}, and consider another key.",
             )  # fmt: skip
-        found = tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text() if isinstance(path, Path) else path.text())
     except OSError as error:
         raise Failure(
             telling.subject, f"s3: the keys in {path} can't be read", found=error.strerror,

@@ -15,6 +15,7 @@ from master.backup.restoring import restore as restore_backup
 from master.backup.sealing import passphrase_of
 from master.cli import daemons
 from master.cli.context import this_farm
+from master.database import where
 from master.home import Home
 from master.mirror import fetch_now
 from workers.errors import Failure
@@ -62,7 +63,8 @@ def backup(
     farm = this_farm()
     passphrase = passphrase_of(passphrase_file) if passphrase_file is not None else None
     store = farm_settings.store_place(farm.settings, farm.home)
-    made = make(farm.home, store, backups, click.echo, passphrase=passphrase, link=link, keep=keep)
+    made = make(farm.home, store, backups, click.echo, passphrase=passphrase, link=link, keep=keep,
+                database=where(farm.home, farm.settings))  # fmt: skip
     new = f"{made.new_files} new, {size(made.new_bytes)}"
     click.echo(f"backup {made.name}: {made.files} files, {size(made.size)}; {new}")
     if made.dropped_bytes:
@@ -81,12 +83,18 @@ def backup(
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--at", "name", help="Which backup; the newest without it. `./mint backup DIRECTORY --list` lists them.")
 @click.option("--passphrase-file", type=FILE, help="What the backup's keys and passwords are encrypted with.")
-def restore(directory: Path, name: str | None, passphrase_file: Path | None) -> None:
-    """Makes a farm of a backup in an empty MINT_HOME. When it was interrupted, the same command goes on."""
+@click.option("--database", "url", help="An empty PostgreSQL database instead of the one that the settings name.")
+def restore(directory: Path, name: str | None, passphrase_file: Path | None, url: str | None) -> None:
+    """Makes a farm of a backup in an empty MINT_HOME. When it was interrupted, the same command goes on.
+
+    A farm that had PostgreSQL gets an empty database of that first: docs/keeping.md.
+    """
     home = this_farm().home
     passphrase = passphrase_of(passphrase_file) if passphrase_file is not None else None
     with daemons.only_one(home):
-        chosen, manifest = restore_backup(home, Backups(directory), click.echo, name=name, passphrase=passphrase)
+        chosen, manifest = restore_backup(
+            home, Backups(directory), click.echo, name=name, passphrase=passphrase, url=url
+        )
     click.echo(f"backup {chosen}: {len(manifest.files)} files in {home.root}")
     if manifest.damaged:
         click.echo(f"{len(manifest.damaged)} files were damaged before the backup was made; their builds say so")

@@ -18,6 +18,7 @@ from master.cli.emulation import cross_targets, require_emulation
 from master.cli.fitness import machine_verdicts
 from master.cli.follow import Follower
 from master.cli.rest import SUCCESS, WARNINGS, Rest
+from master.cli.signing_in import sign_in, user_option
 from master.cli.starting import bring_up
 from master.cli.views import Build, builder_names, properties_of, result_name, steps_of
 from master.store import Store
@@ -41,7 +42,8 @@ SCHEDULER = "forceschedulers/force-cell"
     type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     help="Also copy the archives there.",
 )
-def build(version: str, target: str, variant: str, rev: str, output: Path | None) -> None:
+@user_option
+def build(version: str, target: str, variant: str, rev: str, output: Path | None, user: str | None) -> None:
     """Builds one CPython, validates it, proves its FIPS mode, and says where it is."""
     began = time.monotonic()
     farm = this_farm()
@@ -51,7 +53,7 @@ def build(version: str, target: str, variant: str, rev: str, output: Path | None
     if changed := commit.uncommitted(repository):
         click.echo(commit.warning_about(changed, rev, sha), err=True)
     require_fit(farm, cell)
-    rest = bring_up(farm, click.echo)
+    rest = bring_up(farm, click.echo, user)
     click.echo(f"{cell.builder_name} of commit {sha[:12]}")
     result = follow_request(farm, rest, request_build(rest, cell, sha), began, output)
     sys.exit(result)
@@ -59,10 +61,11 @@ def build(version: str, target: str, variant: str, rev: str, output: Path | None
 
 @click.command()
 @click.argument("build", type=int)
-def follow(build: int) -> None:
+@user_option
+def follow(build: int, user: str | None) -> None:
     """Follows a build that is running; BUILD is the number that `./mint status` shows."""
     farm = this_farm()
-    rest = running_master(farm)
+    rest = running_master(farm, user)
     row = rest.rows("builds", f"builds/{build}")[0]
     sys.exit(follow_request(farm, rest, row["buildrequestid"], time.monotonic(), None))
 
@@ -70,9 +73,10 @@ def follow(build: int) -> None:
 @click.command()
 @click.argument("build", type=int, required=False)
 @click.option("--request", type=int, help="A request that still waits, by the number that `./mint status` shows.")
-def stop(build: int | None, request: int | None) -> None:
+@user_option
+def stop(build: int | None, request: int | None, user: str | None) -> None:
     """Stops a build that is running, or takes a waiting request back."""
-    rest = running_master(this_farm())
+    rest = running_master(this_farm(), user)
     if (build is None) == (request is None):
         raise click.UsageError("name a BUILD, or a --request")
     if build is not None:
@@ -126,10 +130,13 @@ def require_fit(farm: Farm, cell: Cell) -> None:
             click.echo(f"warning: {verdict.name}: {verdict.found}. {verdict.todo}", err=True)
 
 
-def running_master(farm: Farm) -> Rest:
+def running_master(farm: Farm, user: str | None = None) -> Rest:
+    """A connection to it, as that user. Raises Failure when it does not run."""
     if daemons.master_daemon(farm.home).running() is None:
         raise Failure("master", "the farm is not running", todo="Start it: ./mint up")
-    return Rest(farm.api)
+    rest = Rest(farm.api)
+    sign_in(farm, rest, user)
+    return rest
 
 
 def request_build(rest: Rest, cell: Cell, sha: str) -> int:

@@ -14,6 +14,7 @@ from master.cli import processes
 from master.cli.processes import Process
 from master.home import MASTERS, Home
 from workers.errors import Failure
+from workers.logs import for_people
 
 # In the environment of both processes and so of everything they start: how what a crash left behind is found.
 MARK = "MINT_PROCESS_OF"
@@ -81,7 +82,8 @@ class Daemon:
         lines: list[str] = []
         for path in (self.start.log, self.output):
             try:
-                lines += path.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                told = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                lines += [one for line in told for one in for_people(line)]
             except OSError:
                 continue
         return "the end of its log\n" + "\n".join(f"    {line}" for line in lines) if lines else "no log"

@@ -106,7 +106,7 @@ class Follower:
         master = daemons.master_daemon(self.farm.home)
         if master.crashed():
             self._display.say("the master was killed: starting it again")
-            bring_up(self.farm, self._display.say)
+            bring_up(self.farm, self._display.say, known=self._rest)
             self._answered = time.monotonic()
         elif master.running() is None:
             raise Failure(
@@ -120,4 +120,4 @@ class Follower:
     def _mend_worker(self) -> None:
         if daemons.worker_daemon(self.farm.home).crashed():
             self._display.say("the worker was killed: starting it again")
-            bring_up(self.farm, self._display.say)
+            bring_up(self.farm, self._display.say, known=self._rest)

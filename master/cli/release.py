@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from master.cli import commit as commits
 from master.cli.build import repository_of, to_the_end
 from master.cli.context import Farm, this_farm
 from master.cli.rest import Rest
+from master.cli.signing_in import user_option
 from master.cli.starting import bring_up
 from master.cli.views import properties_of
 from master.release import publishing, standing
@@ -43,7 +43,7 @@ STYLES: Mapping[CellState, str] = {
     "--abandon", is_flag=True, help="Throw what is half done of --tag away, at every place; never what is published."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --check: for programs.")
-@click.option("--user", help="Who releases, where the page has a login; MINT_PASSWORD, or a question, is the password.")
+@user_option
 def release(
     tag: str | None, sha: str | None, publish: bool, check: bool, abandon: bool, as_json: bool, user: str | None
 ) -> None:
@@ -54,12 +54,12 @@ def release(
     """
     farm = this_farm()
     if check:
-        if tag or publish or user or abandon:
+        if tag or publish or abandon:
             raise click.UsageError("--check takes --sha and --json only")
         name = sha or "HEAD"
         sys.exit(_check(farm, commits.resolve(repository_of(farm), name), as_json=as_json))
     if abandon:
-        if not tag or sha or publish or user:
+        if not tag or sha or publish:
             raise click.UsageError("--abandon takes --tag only")
         _abandon(farm, tag)
         return
@@ -67,10 +67,7 @@ def release(
         raise click.UsageError("name --tag and --sha, or --check" if not as_json else "--json goes with --check")
     began = time.monotonic()
     checked_tag(tag)
-    rest = bring_up(farm, click.echo)
-    if user is not None:
-        password = os.environ.get("MINT_PASSWORD") or click.prompt(f"Password of {user}", hide_input=True)
-        rest.login(user, password)
+    rest = bring_up(farm, click.echo, user)
     request = rest.control(SCHEDULER, "force", tag=tag, revision=sha, dry_run=not publish, reason="./mint release")
     click.echo(f"{'release' if publish else 'dry run of release'} {tag} of commit {sha[:12]}")
     sys.exit(_follow(farm, rest, int(next(iter(request[1].values()))), began))

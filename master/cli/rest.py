@@ -21,6 +21,10 @@ class Refused(Failure):
     """The master answered that it won't: a form's field is wrong, or there is no such thing."""
 
 
+class SignInFirst(Refused):
+    """The master tells nothing to who did not sign in."""
+
+
 class Rest:
     """A connection to one master. Raises Unreachable when it does not answer and Refused when it says no."""
 
@@ -68,6 +72,12 @@ class Rest:
             answer = {}
         if response.is_success:
             return answer
+        if response.status_code == 401:
+            raise SignInFirst(
+                "master", "this farm tells nothing to who did not sign in (401)", wanted="somebody with a role",
+                found='nobody, and [access] read = "login"',
+                todo="Say who you are: --user NAME, or MINT_USER. MINT_PASSWORD, or a question, is the password.",
+            )  # fmt: skip
         if response.status_code == 403:
             raise Refused(
                 "master", "you are not among those who may do that (403)", found=_message(answer),

@@ -7,20 +7,22 @@ import click
 from master.cli import daemons, packages
 from master.cli.context import this_farm
 from master.cli.emulation import cross_targets, require_emulation
+from master.cli.signing_in import user_option
 from master.cli.starting import bring_up
 from workers.tools import BUILD_TOOLS
 
 
 @click.command()
 @click.option("--master", help="Which of [[masters]] in settings.toml, where there are several (or MINT_MASTER).")
-def up(master: str | None) -> None:
+@user_option
+def up(master: str | None, user: str | None) -> None:
     """Starts the master and the local worker, and leaves them running."""
     farm = this_farm(master)
     farm.require_one()
     cross = cross_targets(farm.settings, farm.matrix)  # a mistake in the settings is told before anything is installed
     packages.require(BUILD_TOOLS)
     require_emulation(cross)
-    bring_up(farm, click.echo)
+    bring_up(farm, click.echo, user)
     click.echo(f"The farm is up: {farm.page}\n`./mint status` shows what it does, `./mint down` ends it.")
 
 

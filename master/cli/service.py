@@ -92,6 +92,8 @@ def places_of(farm: Farm) -> list[Path]:
     places.add(farm.home.checkout / ".venv")
     if farm.settings.backup.directory is not None:
         places.add(farm.home.root / farm.settings.backup.directory)
+    if farm.settings.secrets.gpg_home is not None:  # gpg locks its keys and talks to its agent there
+        places.add(farm.home.root / farm.settings.secrets.gpg_home)
     if "directory" in farm.settings.release.places:
         places.add(farm.home.root / farm.settings.release.directory)
     return sorted(places)

@@ -8,7 +8,8 @@ from master import instance, settings
 from master.cli import daemons, fitness, ports, processes
 from master.cli.context import Farm
 from master.cli.daemons import Daemon
-from master.cli.rest import Refused, Rest, Unreachable
+from master.cli.rest import Refused, Rest, SignInFirst, Unreachable
+from master.cli.signing_in import sign_in
 from workers.errors import Failure
 
 MASTER_STARTS_S = 300.0  # 3 s on an idle machine; a machine that compiles on all processors takes many times that
@@ -17,14 +18,18 @@ WORKER_CONNECTS_S = 60.0
 Say = Callable[[str], None]
 
 
-def bring_up(farm: Farm, say: Say) -> Rest:
-    """Starts what does not run and waits until it answers. Raises Failure with the end of the log when it does not."""
+def bring_up(farm: Farm, say: Say, user: str | None = None, known: Rest | None = None) -> Rest:
+    """Starts what does not run and waits until it answers. Raises Failure with the end of the log when it does not.
+
+    user: who signs in; with nobody, a farm that tells nothing without is up when its page and its worker's process are.
+    known: a connection that is signed in, from before.
+    """
     farm.require_one()
     with daemons.only_one(farm.home):
         master = daemons.master_daemon(farm.home)
         worker = daemons.worker_daemon(farm.home)
         wanted = settings.local_worker(farm.settings) is not None
-        rest = Rest(farm.api)
+        rest = known or Rest(farm.api)
         if (count := daemons.end_leftovers(farm.home)) > 0:
             say(f"machine: ended {count} process(es) that a killed master or worker had left behind")
         if master.running() is None:
@@ -36,6 +41,9 @@ def bring_up(farm: Farm, say: Say) -> Rest:
             _await_master(master, rest)
             say(f"master: answers at {farm.page}")
         else:
+            _await_master(master, rest)
+        if known is None:
+            sign_in(farm, rest, user)
             _await_master(master, rest)
         if wanted:
             if worker.running() is None:
@@ -49,6 +57,8 @@ def bring_up(farm: Farm, say: Say) -> Rest:
 def answers(rest: Rest) -> bool:
     try:
         return any(row["active"] for row in rest.rows("masters", "masters"))
+    except SignInFirst:  # whoever may read is asked for once the page and its rules are there
+        return True
     except (Unreachable, Refused):  # it refuses while it is starting
         return False
 
@@ -56,6 +66,8 @@ def answers(rest: Rest) -> bool:
 def local_worker_connected(rest: Rest) -> bool:
     try:
         rows = rest.rows("workers", "workers", name=settings.LOCAL_WORKER)
+    except SignInFirst:  # its process is all that can be seen
+        return True
     except Unreachable:
         return False
     return any(row["connected_to"] for row in rows)

@@ -12,7 +12,8 @@ import click
 from master import settings as farm_settings
 from master.cli import daemons
 from master.cli.context import Farm, this_farm
-from master.cli.rest import Rest, Unreachable
+from master.cli.rest import Rest, SignInFirst, Unreachable
+from master.cli.signing_in import sign_in, user_option
 from master.cli.views import build_of, builder_names, result_name
 from master.home import cache_directory
 from master.store import Store, Usage
@@ -45,7 +46,10 @@ class RequestLine:
 
 @dataclass(frozen=True)
 class Status:
-    """running: pids of master and worker, None where it does not run. cache_bytes: downloaded sources."""
+    """running: pids of master and worker, None where it does not run. cache_bytes: downloaded sources.
+
+    untold: why nothing is said of builds.
+    """
 
     page: str
     home: str
@@ -58,14 +62,15 @@ class Status:
     archives: Usage | None = None
     objects: worker_status.Stored | None = None
     cache_bytes: int = 0
+    untold: str = ""
 
 
-def status_of(farm: Farm) -> Status:
+def status_of(farm: Farm, user: str | None = None) -> Status:
     """Looks at everything. Raises Failure for a mistake in the settings or a record that can't be read."""
     pids = {d.name: process.pid if (process := d.running()) else None for d in _daemons(farm)}
     archives = Store(farm_settings.store_place(farm.settings, farm.home))
     cache = cache_directory()
-    told = _ask(farm) if pids["master"] else {}
+    told = _ask(farm, user) if pids["master"] else {}
     return Status(
         page=farm.page,
         home=str(farm.home.root),
@@ -91,10 +96,11 @@ def _waiting(farm: Farm) -> dict[str, list[str]]:
     return waiting
 
 
-def _ask(farm: Farm) -> dict[str, Any]:
+def _ask(farm: Farm, user: str | None) -> dict[str, Any]:
     """What only the master knows; nothing when it does not answer."""
     rest = Rest(farm.api)
     try:
+        sign_in(farm, rest, user)
         names = builder_names(rest)
         now = time.time()
 
@@ -128,6 +134,8 @@ def _ask(farm: Farm) -> dict[str, Any]:
         }
     except Unreachable:
         return {}
+    except SignInFirst:
+        return {"untold": "builds, queue and workers are shown to who signs in: --user NAME"}
 
 
 def lines_of(status: Status) -> list[str]:
@@ -136,7 +144,9 @@ def lines_of(status: Status) -> list[str]:
     for name, pid in status.running.items():
         lines.append(f"{name:<9} {f'runs, process {pid}' if pid else 'does not run'}")
     lines.append(f"{'page':<9} {status.page}")
-    for name, connected in status.workers.items():
+    if status.untold:
+        lines.append(f"{'untold':<9} {status.untold}")
+    for name, connected in status.workers.items() if not status.untold else ():
         lines.append(f"{'workers':<9} {name}: {'connected' if connected else 'not connected'}")
     lines += _section("running", [f"{_of(b)}  {seconds(b.seconds)}, {b.doing}" for b in status.builds])
     lines += _section("queued", [f"request {r.id}  {r.builder}  for {seconds(r.waiting_s)}" for r in status.queued])
@@ -167,9 +177,10 @@ def _section(title: str, rows: list[str]) -> list[str]:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(as_json: bool) -> None:
+@user_option
+def status(as_json: bool, user: str | None) -> None:
     """Shows what runs, what waits, what was built, what is stored and how large it is."""
-    found = status_of(this_farm())
+    found = status_of(this_farm(), user)
     if as_json:
         click.echo(encode(found).decode(), nl=False)
         return

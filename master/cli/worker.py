@@ -16,7 +16,8 @@ from master import settings as farm_settings
 from master.cli import daemons, processes
 from master.cli.build import running_master
 from master.cli.context import CHECKOUT, Farm, this_farm
-from master.cli.rest import Refused, Rest
+from master.cli.rest import Refused, Rest, SignInFirst
+from master.cli.signing_in import user_option
 from master.cli.unit import Kept, ending, installing, launchd_list, systemd_unit
 from master.cli.worker_views import Hand, hand_named, hands_of, lines_of
 from master.fleet import inviting, joining
@@ -76,7 +77,12 @@ def _take_up(farm: Farm, name: str) -> None:
     def configured() -> bool:
         return any(row["configured_on"] for row in rest.rows("workers", "workers", name=name))
 
-    if processes.wait_until(configured, RECONFIGURED_S, pause=0.3):
+    try:
+        waits = processes.wait_until(configured, RECONFIGURED_S, pause=0.3)
+    except SignInFirst:
+        click.echo("The master reads its settings again; ./mint worker list --user NAME says whether it has.", err=True)
+        return
+    if waits:
         click.echo(f"The master waits for {name}.", err=True)
     else:
         click.echo("The master has not taken it up: ./mint down, ./mint up; master/twistd.log says why.", err=True)
@@ -187,24 +193,12 @@ def run(name: str) -> None:
     os.execv(sys.executable, instance.twistd_arguments(Path(sys.executable)))
 
 
-user_option = click.option(
-    "--user", help="Who asks, where the page has a login; MINT_PASSWORD, or a question, is the password."
-)
-
-
-def _master(farm: Farm, user: str | None) -> Rest:
-    rest = running_master(farm)
-    if user is not None:
-        password = os.environ.get("MINT_PASSWORD") or click.prompt(f"Password of {user}", hide_input=True)
-        rest.login(user, password)
-    return rest
-
-
 @worker.command("list")
-def list_() -> None:
+@user_option
+def list_(user: str | None) -> None:
     """On the master: each worker, what it does, how it is, and what happened to it last."""
     farm = this_farm()
-    for line in lines_of(hands_of(farm, running_master(farm)), time.time()):
+    for line in lines_of(hands_of(farm, running_master(farm, user)), time.time()):
         click.echo(line)
 
 
@@ -215,7 +209,7 @@ def list_() -> None:
 def pause(name: str, reason: str, user: str | None) -> None:
     """On the master: NAME finishes what it builds and gets nothing new until it is resumed, over restarts too."""
     farm = this_farm()
-    rest = _master(farm, user)
+    rest = running_master(farm, user)
     hand = _paused(farm, rest, hand_named(farm, rest, name), reason or "paused by hand")
     click.echo(f"{name} gets no new build" + (f"; it finishes {_building(hand)}" if hand.builds else ""))
 
@@ -226,7 +220,7 @@ def pause(name: str, reason: str, user: str | None) -> None:
 def resume(name: str, user: str | None) -> None:
     """On the master: NAME gets builds again."""
     farm = this_farm()
-    rest = _master(farm, user)
+    rest = running_master(farm, user)
     hand = hand_named(farm, rest, name)
     rest.control(f"workers/{hand.id}", "unpause", reason="./mint worker resume")
     processes.wait_until(lambda: not hand_named(farm, rest, name).paused, 10)
@@ -240,7 +234,7 @@ def resume(name: str, user: str | None) -> None:
 def retire(name: str, wait: bool, user: str | None) -> None:
     """On the master: NAME finishes what it builds, gets nothing new, and it is said when it can be switched off."""
     farm = this_farm()
-    rest = _master(farm, user)
+    rest = running_master(farm, user)
     hand = _paused(farm, rest, hand_named(farm, rest, name), RETIRED)
     began = time.monotonic()
     if hand.builds and not wait:

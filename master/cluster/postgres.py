@@ -17,6 +17,7 @@ from buildbot.db import enginestrategy
 from sqlalchemy import event, exc
 from twisted.python import log
 
+from master.secrets.places import Place
 from workers.errors import Failure
 
 # A running master waits so long for its database. Then what it was about fails, and the build with it.
@@ -45,7 +46,7 @@ class Postgres:
     """
 
     url: str
-    password_file: Path | None = None
+    password_file: Place | None = None
     patience_s: float = PATIENCE_S
 
     def __call__(self) -> Any:
@@ -74,8 +75,10 @@ class Postgres:
         return {"creator": self, "pool_pre_ping": True}
 
 
-def password(path: Path) -> str:
-    """What stands in a password file. Raises Failure when it can't be read, or others can read it."""
+def password(path: Place) -> str:
+    """The password at a place. Raises Failure when it can't be read, or others can read its file."""
+    if not isinstance(path, Path):
+        return path.read()
     try:
         if path.stat().st_mode & 0o077:
             raise Failure(

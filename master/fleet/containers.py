@@ -18,6 +18,7 @@ from master.fleet.choice import Docker, Kubernetes
 from master.fleet.ward import Watched
 from master.home import Home
 from master.images import kept
+from master.secrets.places import Keeping, read, secrets_of
 from master.settings import Settings, WorkerSettings
 from workers.errors import Failure
 from workers.images.confinement import seccomp, security_options
@@ -172,7 +173,7 @@ def pod(home: Home, chosen: Settings, one: WorkerSettings, how: Kubernetes, shar
         one.name,
         image=how.image,
         namespace=how.namespace,
-        kube_config=cluster(how),
+        kube_config=cluster(how, secrets_of(home.root, chosen.secrets)),
         masterFQDN=how.master or settings.protocol_names(chosen)[0],
         build_wait_timeout=0,
         missing_timeout=CONNECTS_S,
@@ -182,9 +183,9 @@ def pod(home: Home, chosen: Settings, one: WorkerSettings, how: Kubernetes, shar
     )
 
 
-def cluster(how: Kubernetes) -> Any:
+def cluster(how: Kubernetes, at: Keeping) -> Any:
     """How the cluster's API is reached: as a pod of it, or by address and token."""
     if how.master_url is None:
         return util.KubeInClusterConfigLoader()
-    token = Path(how.token_file).read_text().strip() if how.token_file else None
+    token = read(at.place(how.token_file)) if how.token_file else None
     return util.KubeHardcodedConfig(how.master_url, bearerToken=token, namespace=how.namespace)

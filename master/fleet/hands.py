@@ -52,4 +52,4 @@ def _worker(home: Home, chosen: Settings, one: WorkerSettings) -> Any:
         return import_module(CONTAINERS).container(home, chosen, one, one.docker, shared)
     if one.kubernetes is not None:
         return import_module(CONTAINERS).pod(home, chosen, one, one.kubernetes, shared)
-    return Machine(one.name, worker_password(home, one), **shared)
+    return Machine(one.name, worker_password(home, one, chosen.secrets), **shared)

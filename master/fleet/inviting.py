@@ -85,7 +85,7 @@ def invitation_of(home: Home, settings: Settings, worker: WorkerSettings, host: 
         host=chosen,
         port=settings.protocol.port,
         name=worker.name,
-        password=worker_password(home, worker),
+        password=worker_password(home, worker, settings.secrets),
         authority=certificate,
         disk_gb=farm_settings.disk_wanted_gb(settings, worker),
     )

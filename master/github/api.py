@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +17,7 @@ from master.github.answers import headers_of, is_limited, json_of, message_of, w
 from master.github.credentials import Speaker, secret_of
 from master.github.events import COMMIT, LOGIN
 from master.github.statuses import Status
+from master.secrets.places import Place
 from workers.errors import Failure
 
 TIMEOUT = httpx.Timeout(20, connect=10)
@@ -64,7 +64,7 @@ class Api:
     """A repository. token_file is read for each request, so that a fresh token needs no restart."""
 
     def __init__(
-        self, address: str, repository: str, token_file: Path, transport: httpx.BaseTransport | None = None
+        self, address: str, repository: str, token_file: Place, transport: httpx.BaseTransport | None = None
     ) -> None:
         self.address = address.rstrip("/")
         self.repository = repository
@@ -135,7 +135,7 @@ class Api:
         raise _meaning(f"{method} {path}", answer, self.token_file)
 
 
-def _meaning(asked: str, answer: httpx.Response, token_file: Path) -> Exception:
+def _meaning(asked: str, answer: httpx.Response, token_file: Place) -> Exception:
     status, message = answer.status_code, message_of(json_of(answer))
     said = f"{asked} was answered {status} {message}".rstrip()
     if status == 429 or (status == 403 and is_limited(answer, message)):

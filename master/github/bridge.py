@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from buildbot.changes.base import ChangeSource
@@ -28,6 +27,7 @@ from master.github.statuses import mark_of, of_commit, to_send
 from master.pulls.decide import Known, verdict
 from master.pulls.keeping import PullKeeper
 from master.pulls.names import CATEGORY, number_of, ref_of
+from master.secrets.places import Place
 from workers.errors import Failure
 
 # At a start the commits of so many requests are looked at: one may have ended in the moment when the master did.
@@ -50,7 +50,7 @@ class Setup:
 
     address: str
     project: str
-    token_file: Path
+    token_file: Place
     repository: str
     branch: str
     page_url: str

@@ -15,22 +15,23 @@ from collections.abc import Callable
 from dataclasses import asdict
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from pathlib import Path
 
 import httpx
 
 from master.notices.choice import Notices
 from master.notices.deciding import Notice
+from master.secrets.places import Keeping, read
+from workers.errors import Failure
 
 PAUSES_S = (0.0, 5.0, 60.0)
 TIMEOUT_S = 30
 
 
 class Sending:
-    """Where notices go. root: MINT_HOME, to which the files' paths are relative."""
+    """Where notices go. keeping: where the password and the webhook's secret are."""
 
-    def __init__(self, chosen: Notices, root: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.chosen, self.root, self._sleep = chosen, root, sleep
+    def __init__(self, chosen: Notices, keeping: Keeping, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.chosen, self.keeping, self._sleep = chosen, keeping, sleep
 
     def send(self, notice: Notice) -> list[str]:
         """Sends a notice to all; what could not be sent, a line each, without any secret."""
@@ -48,12 +49,14 @@ class Sending:
             try:
                 way(notice)
                 return ""
+            except Failure as failure:
+                problem = f"{failure.what}{f' ({failure.found})' if failure.found else ''}"
             except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
                 problem = f"{type(error).__name__}: {str(error)[:200]}"
         return problem
 
     def _secret(self, file: str) -> str:
-        return (self.root / file).read_text().strip()
+        return read(self.keeping.place(file))
 
     def _mail(self, notice: Notice) -> None:
         chosen = self.chosen

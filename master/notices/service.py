@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from buildbot.util.service import BuildbotService
@@ -14,6 +13,7 @@ from master.home import Home
 from master.notices.choice import Notices
 from master.notices.deciding import Deciding, Ended, Notice
 from master.notices.sending import Sending
+from master.secrets.places import Keeping, secrets_of
 from master.settings import Settings, page_url, workers_of
 
 LOOK_S = 60.0
@@ -31,10 +31,10 @@ class Notifying(BuildbotService):
         self._looking = task.LoopingCall(self._look)
 
     @defer.inlineCallbacks
-    def reconfigService(self, chosen: Notices, root: Path, branch: str, page: str, workers: list[str]) -> Any:
+    def reconfigService(self, chosen: Notices, keeping: Keeping, branch: str, page: str, workers: list[str]) -> Any:
         yield super().reconfigService()
         self.chosen, self.page, self.workers = chosen, page, workers
-        self.sending = Sending(chosen, root)
+        self.sending = Sending(chosen, keeping)
         self.deciding.branch, self.deciding.worker_s = branch, 60.0 * chosen.worker_minutes
 
     @defer.inlineCallbacks
@@ -106,6 +106,6 @@ class Notifying(BuildbotService):
 
 def notifying(home: Home, chosen: Settings) -> Notifying:
     return Notifying(
-        chosen=chosen.notices, root=home.root, branch=chosen.repository.branch, page=page_url(chosen),
-        workers=[one.name for one in workers_of(chosen)],
+        chosen=chosen.notices, keeping=secrets_of(home.root, chosen.secrets), branch=chosen.repository.branch,
+        page=page_url(chosen), workers=[one.name for one in workers_of(chosen)],
     )  # fmt: skip

@@ -14,6 +14,7 @@ from master.home import Home
 from master.pulls import builders
 from master.pulls.keeping import PAGE, keeper_of
 from master.pulls.names import builder_name
+from master.secrets.places import Place, secrets_of
 from master.settings import Settings
 from workers.errors import Failure
 from workers.model import Matrix
@@ -63,7 +64,7 @@ def _setup(home: Home, chosen: Settings, repository: str, *, keeper: Any, main: 
     return Setup(
         address=hub.api,
         project=str(hub.repository),
-        token_file=home.root / str(hub.token_file),
+        token_file=secrets_of(home.root, chosen.secrets).place(str(hub.token_file)),
         repository=repository,
         branch=chosen.repository.branch,
         page_url=settings.page_url(chosen),
@@ -84,13 +85,12 @@ def _hook(home: Home, chosen: Settings) -> Hook | None:
     if chosen.github.webhook_secret_file is None:
         return None
     label = chosen.pull_requests.label
-    secret = webhook_secret(home, chosen.github.webhook_secret_file)
+    secret = webhook_secret(secrets_of(home.root, chosen.secrets).place(chosen.github.webhook_secret_file))
     return Hook(str(chosen.github.repository), secret, [label] if label is not None else [])
 
 
-def webhook_secret(home: Home, file: str) -> str:
+def webhook_secret(path: Place) -> str:
     """The webhook's secret. Raises Failure for one that can be guessed, and repeats nothing of it."""
-    path = home.root / file
     secret = secret_of(path, "secret", SPEAKER)
     if len(secret) < SHORTEST:
         raise Failure(

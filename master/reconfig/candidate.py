@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from master.home import Home
+from master import settings
+from master.home import Home, home_of_master
 from master.reconfig.inventory import Inventory
+from master.secrets.named import require_all
 from workers.errors import Failure, retold
+from workers.model import load_matrix
 from workers.reports.base import decode, encode
 
 
@@ -66,6 +69,12 @@ def main(top: Path) -> int:
         config = FileLoader(str(top / "master"), str(checkout / "master" / "master.cfg")).loadConfig()
     except ConfigErrors as error:
         print("\n".join(error.errors), file=sys.stderr)
+        return 1
+    try:
+        home = home_of_master(top / "master", checkout)
+        require_all(home, settings.load(home, load_matrix()))
+    except Failure as failure:
+        print(failure, file=sys.stderr)
         return 1
     (one,) = [one for one in config.services.values() if one.name == "running"]
     sys.stdout.buffer.write(encode(one._config_kwargs["inventory"]))

@@ -26,6 +26,7 @@ from master import settings as farm_settings
 from master.home import Home
 from master.instance import PASSWORD
 from master.release.enclosure import Covered
+from master.secrets.named import files_of
 from master.settings import Settings
 from master.signing import choice, keys, pen
 from master.signing.keeping import KEYS, ROOT
@@ -53,11 +54,7 @@ SOCKETS = Path("/proc/net/unix")
 
 def covered(home: Home, settings: Settings, environment: Mapping[str, str] = os.environ) -> Covered:
     """The production keys, the workers' passwords, and what opens the places of a release or a device."""
-    chosen = settings.release
-    named = [chosen.github_token_file, chosen.s3_credentials_file, settings.signing.pin_file]
-    named.append(settings.store.credentials_file)
-    named += [one.password_file for one in farm_settings.workers_of(settings)]
-    files = [home.root / one for one in named if one is not None]
+    files, directories = files_of(home, settings)
     uri = pen.absolute(home, settings.signing.key)
     if uri is not None and uri.startswith(keys.FILE):
         files.append(Path(uri.removeprefix(keys.FILE).partition("?")[0]))
@@ -67,7 +64,7 @@ def covered(home: Home, settings: Settings, environment: Mapping[str, str] = os.
     ]
     return Covered(
         str(home.keys),
-        [str(home.secrets), *(str(one) for one in known if one.is_dir())],
+        [str(one) for one in (home.secrets, *directories, *(one for one in known if one.is_dir()))],
         [*map(str, files), *(str(one) for one in known if one.is_file())],
         shown=sorted(one.name for one in home.keys.glob("*") if for_a_dry_run(one.name)),
     )

@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from master import settings as farm_settings
 from master.backup.making import make
 from master.backup.model import Backups
 from master.backup.sealing import passphrase_of
+from master.database import where
 from master.home import Home, one_keeper
 from master.release import kept
 from master.retention import rows
 from master.retention.deciding import Held, uploads_to_drop
+from master.secrets.places import secrets_of
 from master.settings import Settings
 from master.store import Store
 from workers.errors import Failure
@@ -28,6 +31,8 @@ DAY_S = 24 * 3600
 # A file that was just put into the store may wait for its record.
 GRACE_S = 3600.0
 Say = Callable[[str], None]
+if TYPE_CHECKING:
+    from master.database import Where
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,12 @@ def back_up(home: Home, settings: Settings, say: Say) -> None:
     if chosen.directory is None:
         say("backup: none, since [backup] names no directory")
         return
-    passphrase = passphrase_of(home.root / chosen.passphrase_file) if chosen.passphrase_file is not None else None
+    secret = chosen.passphrase_file
+    passphrase = passphrase_of(secrets_of(home.root, settings.secrets).place(secret)) if secret is not None else None
     store = farm_settings.store_place(settings, home)
     backups = Backups(home.root / chosen.directory)
-    made = make(home, store, backups, say, passphrase=passphrase, link=chosen.link, keep=chosen.keep)
+    made = make(home, store, backups, say, passphrase=passphrase, link=chosen.link, keep=chosen.keep,
+                database=where(home, settings))  # fmt: skip
     say(f"backup: {made.name}, {made.files} files; {made.new_files} new, {size(made.new_bytes)}")
     if made.damaged:
         raise Failure(
@@ -88,11 +95,12 @@ def drop(home: Home, settings: Settings, say: Say, terms: Terms, *, really: bool
     with one_keeper(home, say):
         drop_archives(store, terms.keep_builds, say, really=really)
         held = held_by(store)
-    if not home.database.exists():
+    database = where(home, settings)
+    if isinstance(database, Path) and not database.exists():
         return True
-    _drop_uploads(home, now - terms.upload_age_s, say, really=really)
+    _drop_uploads(home, database, now - terms.upload_age_s, say, really=really)
     done = rows.drop(
-        home.database, held, rows_before=now - terms.row_age_s if terms.row_age_s is not None else None,
+        database, held, rows_before=now - terms.row_age_s if terms.row_age_s is not None else None,
         logs_before=now - terms.log_age_s, deadline=began + terms.limit_s, really=really,
     )  # fmt: skip
     say(f"database: rows of {done.builds} builds, logs of {done.logs} builds {verb}")
@@ -114,10 +122,10 @@ def drop_archives(store: Store, keep_builds: int | None, say: Say, *, really: bo
     say(f"archives: {len(chosen)} files, {size(total)} {'dropped' if really else 'would be dropped'}")
 
 
-def _drop_uploads(home: Home, before: float, say: Say, *, really: bool) -> None:
+def _drop_uploads(home: Home, database: Where, before: float, say: Say, *, really: bool) -> None:
     if not home.incoming.is_dir():
         return
-    with rows.opened(home.database, really=False) as connection:
+    with rows.opened(database, really=False) as connection:
         busy = rows.running(connection)
     found = [(path.name, _changed(path)) for path in home.incoming.iterdir()]
     for name in uploads_to_drop(found, busy, before):

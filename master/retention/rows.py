@@ -1,4 +1,4 @@
-"""The master's database made smaller while the master uses it: a few builds a transaction, for a limited time.
+"""The master's database made smaller while masters use it: a few builds a transaction, for a limited time.
 
 Killed at any moment, it leaves whole transactions behind, and the next run goes on. Buildbot's own janitor deletes in
 one statement, which was seen to take hours (buildbot#4926), and knows nothing of releases.
@@ -6,16 +6,22 @@ one statement, which was seen to take hours (buildbot#4926), and knows nothing o
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from master.retention.deciding import BuildRow, Held, logs_to_drop, rows_to_drop
 from workers.errors import Failure
+
+if TYPE_CHECKING:
+    from master.cluster.postgres import Postgres
+    from master.database import Where
 
 BATCH = 100
 # Between two batches, so that a waiting master writes first.
@@ -23,7 +29,7 @@ BREATH_S = 0.02
 
 _ROWS = """
 SELECT builds.id, builders.name, builds.number, builds.complete_at,
-  (SELECT group_concat(sourcestamps.revision) FROM buildrequests
+  (SELECT {together} FROM buildrequests
    JOIN buildset_sourcestamps ON buildset_sourcestamps.buildsetid = buildrequests.buildsetid
    JOIN sourcestamps ON sourcestamps.id = buildset_sourcestamps.sourcestampid
    WHERE buildrequests.id = builds.buildrequestid)
@@ -75,38 +81,86 @@ class Dropped:
     finished: bool = True
 
 
+class Connection:
+    """To either kind of database, outside of any transaction until one is begun. Statements have `?` for a value."""
+
+    together = "group_concat(sourcestamps.revision)"
+    begin = "BEGIN IMMEDIATE"
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Something to fetch rows from."""
+        return self.raw.execute(statement, values)
+
+
+class _Postgres(Connection):
+    together = "string_agg(sourcestamps.revision, ',')"
+    begin = "BEGIN"
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        cursor = self.raw.cursor()
+        cursor.execute(statement.replace("?", "%s"), values)
+        return cursor
+
+
 @contextmanager
-def opened(database: Path, *, really: bool) -> Iterator[sqlite3.Connection]:
-    """A connection beside the master's. Raises Failure."""
+def opened(database: Where, *, really: bool) -> Iterator[Connection]:
+    """A connection beside the masters'. Raises Failure. A path is SQLite's."""
+    if not isinstance(database, Path):
+        with _opened_postgres(database, really=really) as one:
+            yield one
+        return
     try:
         uri = f"file:{quote(str(database))}?mode={'rw' if really else 'ro'}"
         with closing(sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)) as connection:
-            yield connection
+            connection.execute("PRAGMA foreign_keys = OFF")
+            yield Connection(connection)
     except sqlite3.Error as error:
-        raise Failure(
-            "retention", "the master's database could not be made smaller", found=str(error),
-            todo=f"It is {database}. What was dropped before is whole; the next run goes on.",
-        ) from error  # fmt: skip
+        raise _failed(str(database), error) from error
 
 
-def newest_of(connection: sqlite3.Connection) -> frozenset[int]:
+@contextmanager
+def _opened_postgres(database: Postgres, *, really: bool) -> Iterator[Connection]:
+    import psycopg2
+
+    try:
+        with closing(database()) as connection:
+            connection.set_session(autocommit=True, readonly=not really)
+            yield _Postgres(connection)
+    except psycopg2.Error as error:
+        raise _failed(database.url, error) from error
+
+
+def _failed(place: str, error: Exception) -> Failure:
+    return Failure(
+        "retention", "the master's database could not be made smaller", found=str(error).strip(),
+        todo=f"It is {place}. What was dropped before is whole; the next run goes on.",
+    )  # fmt: skip
+
+
+def newest_of(connection: Connection) -> frozenset[int]:
     """The id of each builder's newest build."""
-    rows = connection.execute("SELECT id FROM builds GROUP BY builderid HAVING number = max(number)")
-    return frozenset(row[0] for row in rows)
+    rows = connection.execute(
+        "SELECT builds.id FROM builds JOIN (SELECT builderid, max(number) AS number FROM builds GROUP BY builderid) "
+        "AS newest ON newest.builderid = builds.builderid AND newest.number = builds.number"
+    )
+    return frozenset(row[0] for row in rows.fetchall())
 
 
-def running(connection: sqlite3.Connection) -> frozenset[int]:
-    return frozenset(row[0] for row in connection.execute("SELECT id FROM builds WHERE complete_at IS NULL"))
+def running(connection: Connection) -> frozenset[int]:
+    rows = connection.execute("SELECT id FROM builds WHERE complete_at IS NULL")
+    return frozenset(row[0] for row in rows.fetchall())
 
 
 def drop(
-    database: Path, held: Held, *, rows_before: float | None, logs_before: float, deadline: float, really: bool,
+    database: Where, held: Held, *, rows_before: float | None, logs_before: float, deadline: float, really: bool,
     clock: Callable[[], float] = time.monotonic,
 ) -> Dropped:  # fmt: skip
     """Drops builds' rows and logs that ended before these moments, until a deadline by `clock`. Raises Failure."""
     done = Dropped()
     with opened(database, really=really) as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
         # Those of the moment at which it drops, and not of when somebody began to look.
         held = replace(held, newest=newest_of(connection))
 
@@ -126,13 +180,15 @@ def drop(
 
 
 def _each(
-    connection: sqlite3.Connection, more: str, before: float, deadline: float, clock: Callable[[], float],
+    connection: Connection, more: str, before: float, deadline: float, clock: Callable[[], float],
     work: Callable[[list[BuildRow]], int],
 ) -> tuple[int, bool]:  # fmt: skip
     """Works through the builds that ended before a moment: how many were dropped, and whether it came to the end."""
     last, total = 0, 0
     while clock() < deadline:
-        found = connection.execute(_ROWS.format(more=more), (last, before, BATCH)).fetchall()
+        found = connection.execute(
+            _ROWS.format(more=more, together=connection.together), (last, _number(before), BATCH)
+        ).fetchall()
         if not found:
             return total, True
         last = found[-1][0]
@@ -144,8 +200,8 @@ def _each(
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: Connection) -> Iterator[None]:
+    connection.execute(connection.begin)
     try:
         yield
     except BaseException:
@@ -155,11 +211,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     time.sleep(BREATH_S)
 
 
+def _number(moment: float) -> int:
+    """Of seconds since 1970, as the columns have them; what lies beyond them is their end."""
+    return math.ceil(min(moment, 2**31 - 1))
+
+
 def _numbers(ids: Collection[int]) -> str:
     return ", ".join(str(int(one)) for one in ids)
 
 
-def _drop_logs(connection: sqlite3.Connection, builds: list[int], really: bool) -> int:
+def _drop_logs(connection: Connection, builds: list[int], really: bool) -> int:
     if builds and really:
         with _transaction(connection):
             for statement in _DROP_LOGS:
@@ -167,7 +228,7 @@ def _drop_logs(connection: sqlite3.Connection, builds: list[int], really: bool) 
     return len(builds)
 
 
-def _drop_rows(connection: sqlite3.Connection, builds: list[int], really: bool) -> int:
+def _drop_rows(connection: Connection, builds: list[int], really: bool) -> int:
     if not builds or not really:
         return len(builds)
     named = _numbers(builds)
@@ -178,7 +239,7 @@ def _drop_rows(connection: sqlite3.Connection, builds: list[int], really: bool) 
         requests = [row[0] for row in connection.execute(
             f"SELECT id, buildsetid FROM buildrequests WHERE id IN ({_numbers([row[0] for row in asked])}) "
             "AND complete = 1 AND NOT EXISTS (SELECT 1 FROM builds WHERE builds.buildrequestid = buildrequests.id)"
-        )]  # fmt: skip
+        ).fetchall()]  # fmt: skip
         if requests:
             sets = connection.execute(
                 f"SELECT DISTINCT buildsetid FROM buildrequests WHERE id IN ({_numbers(requests)})"

@@ -18,6 +18,8 @@ from master.notices import choice as notices_choice
 from master.pulls import choice as pulls_choice
 from master.release import choice as release_choice
 from master.retention import choice as retention_choice
+from master.secrets import choice as secrets_choice
+from master.secrets.named import named
 from master.settings.derived import for_master, is_loopback, pull_workers, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
@@ -81,6 +83,10 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     yield "backup", retention_choice.backup_complaint(settings.backup), "See docs/keeping.md."
     yield "health", watch_choice.complaint(settings.health), "See docs/watching.md."
     yield "updates", updates_choice.complaint(settings.updates), "See docs/pins.md."
+    secrets = "See docs/secrets.md."
+    yield "secrets", secrets_choice.complaint(settings.secrets), secrets
+    for section, complaint in secrets_choice.name_complaints(named(settings), settings.secrets.kind):
+        yield section, complaint, secrets
     cluster = "See docs/cluster.md."
     yield "database", cluster_choice.database_complaint(settings.database, settings.masters), cluster
     yield "cluster", cluster_choice.cluster_complaint(settings.cluster), cluster

@@ -11,6 +11,7 @@ from pathlib import Path
 from master.bucket.access import OF_THE_STORE, Access, Bucket, StorePlace
 from master.bucket.choice import StoreSettings
 from master.home import Home, cache_directory
+from master.secrets.places import secrets_of
 from master.settings.tables import Settings, WorkerSettings
 from workers.errors import Failure
 from workers.machine import native_target
@@ -143,7 +144,8 @@ def store_place(settings: Settings, home: Home) -> StorePlace:
         return StorePlace(home.root / chosen.path)
     whose = hashlib.sha256(f"{chosen.endpoint}\n{chosen.bucket}\n{chosen.prefix}".encode()).hexdigest()[:16]
     cache = home.root / chosen.cache if chosen.cache is not None else cache_directory() / "stores"
-    keys = home.root / chosen.credentials_file if chosen.credentials_file is not None else None
+    at = secrets_of(home.root, settings.secrets)
+    keys = at.place(chosen.credentials_file) if chosen.credentials_file is not None else None
     access = Access(
         chosen.bucket, chosen.prefix, chosen.endpoint, chosen.region, keys, connect_s=STORE_CONNECT_S,
         read_s=STORE_READ_S, telling=OF_THE_STORE,

@@ -14,10 +14,12 @@ from master.cluster.choice import Cluster, Database, MasterSettings
 from master.fleet.choice import Docker, Kubernetes, Protocol, Watch
 from master.github.choice import GitHub
 from master.images.choice import Images
+from master.logs.choice import Logs
 from master.notices.choice import Notices
 from master.pulls.choice import PullRequests
 from master.release.choice import Release
 from master.retention.choice import Backup, Retention
+from master.secrets.choice import Secrets
 from master.signing.choice import Signing
 from master.updates.choice import Updates
 from master.watch.choice import Health, Metrics
@@ -145,3 +147,5 @@ class Settings:
     cluster: Cluster = field(default_factory=Cluster)
     masters: list[MasterSettings] = field(default_factory=list)
     updates: Updates = field(default_factory=Updates)
+    secrets: Secrets = field(default_factory=Secrets)
+    logs: Logs = field(default_factory=Logs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildbot.util.runprocess import run_process
+from twisted.logger import Logger
 
 from master.home import Home
 from master.mirror import Mirror
@@ -17,6 +18,7 @@ from workers.reports.base import decode
 
 # A full archive is hashed at several hundred MB a second; a key in a device or a timestamp may take its time.
 LIMIT_S = 900
+_LOG = Logger("pymint.signer")
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,11 @@ class Attester:
             collect_stdout=True, collect_stderr=True, runtime_timeout=LIMIT_S, io_timeout=LIMIT_S,
         )  # fmt: skip
         if code:
+            _LOG.error("build {buildid} could not be signed: the signer ended with {code}", buildid=buildid, code=code)
             raise _failure(buildid, code, err.decode("utf-8", "replace"))
-        return decode(out.splitlines()[-1] if out else b"", Attested, "what the signer said")
+        said = decode(out.splitlines()[-1] if out else b"", Attested, "what the signer said")
+        _LOG.info("build {buildid}: {count} bundles signed", buildid=buildid, count=len(said.bundles))
+        return said
 
 
 def _failure(buildid: int, code: int, said: str) -> Failure:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, SecretsHandler, Signer, SSlibKey
 
 from master.home import write_file
+from master.secrets.places import Place
 from master.signing import certificates, services
 from master.signing.certificates import Authority
 from workers.errors import Failure
@@ -105,11 +106,11 @@ def make(directory: Path, name: str) -> None:
     write_file(public, signer.public_key.keyval["public"].encode(), 0o644)
 
 
-def load(directory: Path, name: str, uri: str | None, pin_file: Path | None = None) -> SigningKey:
+def load(directory: Path, name: str, uri: str | None, pin_file: Place | None = None) -> SigningKey:
     """A key to sign with: `NAME.pem` of the directory, or what the URI names, whose public key is `NAME.pub`.
 
-    pin_file: with the PIN of a device; read each time that it signs. Raises Failure, which says nothing of what the key
-    file holds.
+    pin_file: where the PIN of a device is; read each time that it signs. Raises Failure, which says nothing of what the
+    key file holds.
     """
     public = directory / f"{name}.pub"
     try:
@@ -122,7 +123,7 @@ def load(directory: Path, name: str, uri: str | None, pin_file: Path | None = No
     chosen = uri or f"{FILE}{directory / f'{name}.pem'}"
     if chosen.startswith(FILE):
         check_private(Path(chosen.removeprefix(FILE)))
-    if pin_file is not None:
+    if isinstance(pin_file, Path):
         check_private(pin_file)
     services.give_up_in_time(chosen)
     try:
@@ -136,14 +137,14 @@ def load(directory: Path, name: str, uri: str | None, pin_file: Path | None = No
     return SigningKey(name, services.Checked(name, signer), spki_of(key))
 
 
-def _pin_of(path: Path) -> SecretsHandler:
+def _pin_of(place: Place) -> SecretsHandler:
     def read(_: str) -> str:
-        return path.read_text().strip()
+        return place.read_text().strip() if isinstance(place, Path) else place.read()
 
     return read
 
 
-def authority(directory: Path, name: str, uri: str | None, pin_file: Path | None = None) -> Authority:
+def authority(directory: Path, name: str, uri: str | None, pin_file: Place | None = None) -> Authority:
     """A key with its chain, `NAME.crt`. Raises Failure; also when chain and key do not belong together."""
     key = load(directory, name, uri, pin_file)
     chain = read_chain(directory, name)

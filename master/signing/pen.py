@@ -9,6 +9,7 @@ from securesystemslib.signer import CryptoSigner, Signer
 
 from master import settings as farm_settings
 from master.home import Home
+from master.secrets.places import secrets_of
 from master.settings import Settings
 from master.signing import certificates, choice, keys, services, timestamps
 from master.signing.bundle import Bundle
@@ -97,7 +98,11 @@ def pen_of(home: Home, settings: Settings, *, dry_run: bool) -> Pen:
     chosen = settings.signing
     name, service_name = choice.key_names(chosen, dry_run=dry_run)
     uri = None if dry_run else absolute(home, chosen.key)
-    pin_file = home.root / chosen.pin_file if chosen.pin_file is not None and not dry_run else None
+    pin_file = (
+        secrets_of(home.root, settings.secrets).place(chosen.pin_file)
+        if chosen.pin_file is not None and not dry_run
+        else None
+    )
     key = keys.load(home.keys, name, uri, pin_file)
     if chosen.profile != "ca":
         return Pen(key)

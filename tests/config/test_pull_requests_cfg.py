@@ -74,7 +74,7 @@ def test_what_pull_requests_leave_goes_elsewhere(with_pulls: Any, tmp_path: Path
             if built.name == "record":
                 stores[name] = built.keep.store
     assert stores.pop(f"pr-{CELL}") == tmp_path / "pull-requests"
-    assert set(stores.values()) == {tmp_path / "store"}
+    assert {one.root for one in stores.values()} == {tmp_path / "store"}
 
 
 @pytest.mark.parametrize(

@@ -4,74 +4,24 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from master import settings as farm_settings
-from master.backup.making import make
-from master.backup.model import Backups
-from master.backup.restoring import restore
-from master.bucket.access import OF_THE_STORE, Access, Bucket, StorePlace
-from master.bucket.filling import fill
+from master.bucket.access import Access, Bucket, StorePlace
 from master.bucket.remote import YOUNG_S, Away, Remote
-from master.home import Home
-from master.release import fetching, guard, kept, planning
-from master.release.collect import collect
-from master.release.model import identity
-from master.release.stages import PLAN_MADE, READINESS
-from master.store import ArchiveRecord, Attestation, Store, Stored
+from master.release import kept
+from master.store import ArchiveRecord, Store
 from tests.integration import seaweed
-from tests.integration.seaweed import BUCKET, Fault, Seaweed, Wire
-from tests.unit.backup_samples import sample
+from tests.integration.bucket_farm import Farm, attestation, farm, service
+from tests.integration.seaweed import Fault, Wire
 from tests.unit.publish_samples import plan_of
-from tests.unit.release_samples import small_farm
 from tests.unit.test_master_store import BUILDER, COMMIT, file, record
 from workers.errors import Failure
-from workers.model import ROOT, load_matrix
-from workers.reports.base import write_report
 
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
-    with seaweed.running(tmp_path_factory.mktemp("seaweed") / "s3") as server:
-        yield server
-
-
-class Farm:
-    """Masters, each with a directory of its own, that share a prefix of the bucket."""
-
-    def __init__(self, service: Seaweed, tmp_path: Path, wire: Wire) -> None:
-        self.service, self.root, self.wire = service, tmp_path, wire
-        self.prefix = f"store/{tmp_path.name}"
-
-    def place(self, name: str, *, patience_s: float = 300, cache: int = 10**9) -> StorePlace:
-        access = self.service.access(self.prefix, self.wire.url)
-        access = replace(access, connect_s=2, read_s=10, telling=OF_THE_STORE)
-        return StorePlace(self.root / name, Bucket(access, cache, patience_s))
-
-    def store(self, name: str, **how: float) -> Store:
-        return Store(self.place(name, **how), patient=True)  # type: ignore[arg-type]
-
-    def names(self) -> list[str]:
-        found = self.service.client.list_objects_v2(Bucket=BUCKET, Prefix=self.prefix).get("Contents", [])
-        return [one["Key"].removeprefix(f"{self.prefix}/") for one in found]
-
-    def change(self, key: str, content: bytes) -> None:
-        self.service.client.put_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}", Body=content)
-
-
-@pytest.fixture
-def farm(service: Seaweed, tmp_path: Path) -> Iterator[Farm]:
-    wire = Wire(service.endpoint)
-    yield Farm(service, tmp_path, wire)
-    wire.close()
-
-
-def attestation(number: int) -> Attestation:
-    return Attestation("pymint/attestation/1", number, "key", "builder", number, [], [])
+__all__ = ["farm", "service"]
 
 
 def test_what_one_master_stores_another_reads(farm: Farm, tmp_path: Path) -> None:
@@ -299,91 +249,6 @@ def test_the_cache_is_kept_small_and_what_is_dropped_comes_back(
     assert store.usage().files == 4
     for n, one in enumerate(made):
         assert store.checked(one).read_bytes() == bytes([n]) * 2_000_000
-
-
-def test_a_directory_is_brought_to_the_bucket_whole_and_only_where_nobody_elses_is(farm: Farm, tmp_path: Path) -> None:
-    before = Store(tmp_path / "before")
-    one = record(before.put(file(tmp_path, b"x"), "a.tar.zst"))
-    before.add(one)
-    before.attest(one, attestation(1))
-    plan = plan_of(before)
-    kept.keep(before.root, plan)
-    kept.mark_published(before.root, plan)
-    farm.wire.faults.append(Fault(r"PUT .*/index/", "drop", when="after"))
-    for _ in range(2):  # the second time as after it was killed
-        fill(farm.store("a"), before.root, lambda line: None)
-    b = farm.store("b")
-    b.usage()
-    assert list(b.records()) == [one]
-    assert b.attested(one) == attestation(1)
-    assert kept.published(b.root) == [plan]
-    assert all(b.checked(Stored(it.name, it.sha256, it.size)) for it in plan.assets)
-    b.add(record(one.archive, 2))
-    with pytest.raises(Failure, match="has 1 records that"):
-        fill(farm.store("c"), before.root, lambda line: None)
-
-
-def test_what_is_damaged_in_a_directory_is_not_taken_for_whole(farm: Farm, tmp_path: Path) -> None:
-    before = Store(tmp_path / "before")
-    before.add(record(before.put(file(tmp_path, b"x"), "a.tar.zst")))
-    (path,) = (before.root / "sha256").glob("*/*")
-    path.chmod(0o644)
-    path.write_bytes(b"y")
-    with pytest.raises(Failure, match="is damaged in"):
-        fill(farm.store("a"), before.root, lambda line: None)
-    assert [name for name in farm.names() if name.startswith("index/")] == [], "nothing refers to it yet"
-
-
-def test_a_backup_has_what_only_the_bucket_has_and_comes_back_as_a_directory(farm: Farm, tmp_path: Path) -> None:
-    one = sample(tmp_path)
-    first = next(one.store.records())
-    fill(farm.store("a"), one.store.root, lambda line: None)
-    (one.store.root).rename(tmp_path / "gone")
-    backups = Backups(tmp_path / "kept")
-    made = make(one.home, farm.place("b"), backups, lambda line: None)
-    assert made.damaged == []
-    home = Home(tmp_path / "again", ROOT)
-    restore(home, backups, lambda line: None)
-    back = Store(home.root / "store")
-    assert list(back.records()) == [first]
-    assert [back.checked(it).stat().st_size for it in back.files(first)] == [it.size for it in back.files(first)]
-    farm.wire.faults.append(Fault(".", 503, times=1000))
-    with pytest.raises(Away):
-        make(one.home, farm.place("c", patience_s=0), backups, lambda line: None)
-
-
-def test_a_stage_without_network_finds_here_what_it_needs_and_what_a_dry_run_made_goes_there(
-    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the signer's own process; the kernel's part in it is tests/integration/test_release_rehearsal.py's."""
-    small, quiet = small_farm(tmp_path / "small"), lambda line: None
-    one, home = small.build(), small.home
-    fill(farm.store("unused"), small.store.root, quiet)
-    small.store.root.rename(tmp_path / "gone")
-    with home.settings_file.open("a") as stream:
-        stream.write(
-            f'[store]\nbucket = "{BUCKET}"\nprefix = "{farm.prefix}"\nendpoint = "{farm.service.endpoint}"\n'
-            f'credentials_file = "{farm.service.credentials}"\ncache = "cache"\n'
-        )
-    chosen, matrix = farm_settings.load(home, load_matrix()), load_matrix()
-    alone = farm_settings.without_bucket(chosen, home)
-    write_report(small.readiness, tmp_path / READINESS)
-    fetching.bring(home, chosen, "collect", tmp_path, quiet)
-    monkeypatch.setattr("master.release.collect._again", lambda pool, programs, store, cells, say: cells)
-    monkeypatch.setenv(guard.MARK, "1")
-    collection = collect(home, alone, matrix, small.readiness, quiet)
-    assert [cell.record for cell in collection.cells] == [one]
-    rehearsal = planning.make(home, alone, collection, tag="20261130", rehearsal=True, say=quiet)
-    assert not [name for name in farm.names() if name.startswith("releases/")]
-    monkeypatch.delenv(guard.MARK)
-    write_report(rehearsal, tmp_path / PLAN_MADE)
-    fetching.bring(home, chosen, "publish", tmp_path, quiet)
-    plan = planning.make(home, chosen, collection, tag="20261130", rehearsal=False, say=quiet)
-    other = farm.store("other")
-    other.refresh(kept.RELEASES)
-    for made in (rehearsal, plan):
-        assert kept.read(other.root, made.tag, identity(made)) == made
-        assert all(other.checked(Stored(it.name, it.sha256, it.size)) for it in made.assets)
 
 
 def test_no_name_in_a_bucket_leads_out_of_the_directory(farm: Farm) -> None:

@@ -1,8 +1,13 @@
-"""Vault's transit engine on loopback, as its API is documented: signs with named keys in versions, for who has a token.
+"""Vault on loopback, as its API is documented: the transit engine signs with named keys in versions, the key/value
+store (version 2) gives secrets, for who has a token; AppRoles get one.
 
 https://developer.hashicorp.com/vault/api-docs/secret/transit#sign-data: POST transit/sign/NAME; `input` is base64,
 `key_version` the newest when it is left out, the digest sha2-256 and the signature ASN.1 for an ECDSA key unless asked
 otherwise; the answer is "vault:v1:<base64>". What is wrong is told as {"errors": [...]}.
+
+https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version: GET MOUNT/data/PATH; what was
+deleted is 404 with `data: null` and its metadata. https://developer.hashicorp.com/vault/api-docs/auth/approle: POST
+auth/approle/login with role_id and secret_id.
 """
 
 from __future__ import annotations
@@ -23,7 +28,11 @@ TOKEN = "hvs.FAKEtoken0123456789abcdefghijklmnop"
 
 
 class FakeVault(ThreadingHTTPServer):
-    """keys: by name, the versions' private keys from 1 on. sealed: answers nothing but that it is."""
+    """keys: by name, the versions' private keys from 1 on. sealed: answers nothing but that it is.
+
+    secrets: by path below `secret/`; None for what was deleted. roles: their secret ids. tokens: which are good now;
+    lease_s: for how long those of roles are. elsewhere: an address to which everything is redirected.
+    """
 
     daemon_threads = True
 
@@ -31,6 +40,11 @@ class FakeVault(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.keys: dict[str, list[ec.EllipticCurvePrivateKey]] = {}
         self.sealed = False
+        self.secrets: dict[str, dict[str, Any] | None] = {}
+        self.roles: dict[str, str] = {}
+        self.tokens = {TOKEN}
+        self.lease_s = 3600
+        self.elsewhere = ""
         self.asked: list[str] = []
 
     @property
@@ -51,6 +65,21 @@ class FakeVault(ThreadingHTTPServer):
         signature = f"vault:v{version}:{base64.b64encode(made).decode()}"
         return 200, {"data": {"signature": signature, "key_version": version}}
 
+    def read(self, path: str) -> tuple[int, dict[str, Any]]:
+        if path not in self.secrets:
+            return 404, {"errors": []}
+        data = self.secrets[path]
+        gone = "" if data is not None else "2026-11-30T00:00:00Z"
+        metadata = {"version": 1, "deletion_time": gone, "destroyed": False, "created_time": "2026-11-29T00:00:00Z"}
+        return 200 if data is not None else 404, {"data": {"data": data, "metadata": metadata}}
+
+    def login(self, said: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.roles.get(said.get("role_id", "")) != said.get("secret_id"):
+            return 400, {"errors": ["invalid role or secret ID"]}
+        token = f"hvs.FAKErole{len(self.tokens)}"
+        self.tokens.add(token)
+        return 200, {"auth": {"client_token": token, "lease_duration": self.lease_s, "renewable": True}}
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: FakeVault
@@ -64,12 +93,34 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"/v1/transit/sign/([\w-]+)", self.path)
         if self.server.sealed:
             status, answer = 503, {"errors": ["Vault is sealed"]}
-        elif self.headers.get("X-Vault-Token") != TOKEN:
+        elif self.path == "/v1/auth/approle/login":
+            status, answer = self.server.login(said)
+        elif self.headers.get("X-Vault-Token") not in self.server.tokens:
             status, answer = 403, {"errors": ["permission denied"]}
         elif found is None:
             status, answer = 404, {"errors": []}
         else:
             status, answer = self.server.sign(found[1], said)
+        self._send(status, answer)
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        if self.server.elsewhere:
+            self.send_response(307)
+            self.send_header("Location", self.server.elsewhere + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if self.server.sealed:
+            self._send(503, {"errors": ["Vault is sealed"]})
+        elif self.headers.get("X-Vault-Token") not in self.server.tokens:
+            self._send(403, {"errors": ["permission denied"]})
+        elif self.path.startswith("/v1/secret/data/"):
+            self._send(*self.server.read(self.path.removeprefix("/v1/secret/data/")))
+        else:
+            self._send(404, {"errors": []})
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -118,11 +118,13 @@ def test_a_new_token_needs_no_restart(hub: FakePulls, api: Api) -> None:
     with pytest.raises(Failure, match="not accepted") as caught:
         api.pull(5)
     assert TOKEN not in str(caught.value)
+    assert isinstance(api.token_file, Path)
     api.token_file.write_text("another")
     assert api.pull(5) is not None
 
 
 def test_a_token_for_everybody_to_read_is_not_used(hub: FakePulls, api: Api) -> None:
+    assert isinstance(api.token_file, Path)
     api.token_file.chmod(0o644)
     with pytest.raises(Failure, match="everybody"):
         api.pull(5)

@@ -19,6 +19,7 @@ from aiosmtpd.controller import Controller
 from master.notices.choice import Notices, complaint
 from master.notices.deciding import Deciding, Ended, Notice
 from master.notices.sending import Sending
+from master.secrets.places import Keeping
 from master.watch.vitals import Check, Checkup
 from tests.integration.farm import free_port
 
@@ -127,7 +128,7 @@ def webhook(statuses: list[int]) -> Iterator[tuple[list[tuple[bytes, str]], str]
 def test_a_mail_says_it_and_no_word_of_a_build_becomes_a_header(tmp_path: Path) -> None:
     with mail_server() as (sink, port):
         chosen = Notices(["anna@example.org", "otto@example.org"], "mint@example.org", "127.0.0.1", port)
-        assert Sending(chosen, tmp_path).send(NOTICE) == []
+        assert Sending(chosen, Keeping(tmp_path)).send(NOTICE) == []
     (message,) = sink.messages
     assert message["Subject"] == "[pymint] main is broken: Bcc: everyone@example.org"
     assert message["Bcc"] is None
@@ -139,10 +140,11 @@ def test_a_mail_says_it_and_no_word_of_a_build_becomes_a_header(tmp_path: Path) 
 
 def test_a_webhook_gets_signed_json_and_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret\n")
+    (tmp_path / "secret").chmod(0o600)
     pauses: list[float] = []
     with webhook([500, 503]) as (heard, address):
         chosen = Notices(webhook=address, webhook_secret_file="secret")
-        assert Sending(chosen, tmp_path, sleep=pauses.append).send(NOTICE) == []
+        assert Sending(chosen, Keeping(tmp_path), sleep=pauses.append).send(NOTICE) == []
     assert pauses == [0.0, 5.0, 60.0]
     body, signature = heard[-1]
     assert signature == "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
@@ -152,9 +154,10 @@ def test_a_webhook_gets_signed_json_and_is_tried_again(tmp_path: Path) -> None:
 
 def test_what_can_not_be_sent_is_told_without_its_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret\n")
+    (tmp_path / "secret").chmod(0o600)
     with webhook([500] * 3) as (_, address):
         chosen = Notices(["a@b.c"], "m@b.c", "127.0.0.1", 1, webhook=address, webhook_secret_file="secret")
-        problems = Sending(chosen, tmp_path, sleep=lambda seconds: None).send(NOTICE)
+        problems = Sending(chosen, Keeping(tmp_path), sleep=lambda seconds: None).send(NOTICE)
     assert [problem.partition(":")[0] for problem in problems] == ["mail by 127.0.0.1", "webhook"]
     assert "answered 500" in problems[1]
     assert "s3cret" not in "".join(problems)

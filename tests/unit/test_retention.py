@@ -158,7 +158,7 @@ from master.retention import rows
 from master.retention.deciding import Held
 after = [int(sys.argv[2])]
 class Connection:
-    def __init__(self, real): self.real = real
+    def __init__(self, real): self.real, self.together, self.begin = real, real.together, real.begin
     def execute(self, text, *more):
         if text.lstrip().startswith("DELETE"):
             after[0] -= 1

@@ -2,7 +2,7 @@
 
 worker.toml: name, host, port, password_file, python (the virtual environment's), checkout (whose `workers` is looked at
 the machine with), state, cache, disk_gb; authority: a directory with the certificate that the master's has to come
-from, without it plain text; keepalive in seconds. masters, instead of host and port: Twisted endpoints
+from, without it plain text; keepalive in seconds; logs: "json" for a log of an object a line. masters, instead of host and port: Twisted endpoints
 ("tcp:host=10.0.0.1:port=9989") of several, any of which will do. The master reads what info/ says when the worker
 connects (steps/program.py).
 """
@@ -19,6 +19,8 @@ from twisted.application import service
 from twisted.application.internet import ClientService
 from twisted.internet import defer, reactor
 from twisted.internet.endpoints import clientFromString
+from twisted.logger import FileLogObserver as LineObserver
+from twisted.logger import eventAsText
 from twisted.python import log
 from twisted.python.log import FileLogObserver, ILogObserver
 from twisted.python.logfile import LogFile
@@ -80,7 +82,17 @@ class AnyMaster:
 
 application = service.Application("buildbot-worker")
 log_file = LogFile.fromFullPath(str(basedir / "twistd.log"), rotateLength=10_000_000, maxRotatedFiles=5)
-application.setComponent(ILogObserver, FileLogObserver(log_file).emit)
+if options.get("logs") == "json" and "checkout" in options:
+    sys.path.insert(0, options["checkout"])
+    from workers.logs import json_line
+
+    def line_of(event):
+        text = eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
+        return json_line(event, text.strip(), {"worker": options["name"]})
+
+    application.setComponent(ILogObserver, LineObserver(log_file, line_of))
+else:
+    application.setComponent(ILogObserver, FileLogObserver(log_file).emit)
 if "checkout" in options and looked.returncode:
     log.msg(looked.stderr)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 
 from master.home import Home
 from master.release.places.base import Place
 from master.release.places.directory import Directory
+from master.secrets.places import secrets_of
 from master.settings import Settings
 
 REHEARSAL = "rehearsal"
@@ -28,7 +28,7 @@ def places_of(settings: Settings, home: Home, *, rehearsal: bool, quick: bool = 
 
 
 def _place(name: str, settings: Settings, home: Home, *, quick: bool) -> Place:
-    chosen = settings.release
+    chosen, at = settings.release, secrets_of(home.root, settings.secrets)
     if name == "s3":
         # Clients are large; a farm that has no such place never loads them.
         from master.bucket.access import Access
@@ -37,7 +37,7 @@ def _place(name: str, settings: Settings, home: Home, *, quick: bool) -> Place:
         keys = chosen.s3_credentials_file
         access = Access(
             chosen.s3_bucket or "", chosen.s3_prefix, chosen.s3_endpoint, chosen.s3_region,
-            home.root / keys if keys is not None else None,
+            at.place(keys) if keys is not None else None,
         )  # fmt: skip
         if quick:
             access = replace(access, connect_s=QUICK_S, read_s=QUICK_S)
@@ -46,7 +46,7 @@ def _place(name: str, settings: Settings, home: Home, *, quick: bool) -> Place:
         from master.release.places.github import GitHub
         from master.release.places.github_api import TIMEOUT, Api
 
-        token = home.root / Path(chosen.github_token_file or "")
+        token = at.place(chosen.github_token_file or "")
         timeout = httpx.Timeout(QUICK_S) if quick else TIMEOUT
         api = Api(
             chosen.github_api, chosen.github_repository or "", token, timeout=timeout, uploads=chosen.parallel

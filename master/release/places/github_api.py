@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ import httpx
 from master.bucket.trouble import Trouble
 from master.github.answers import headers_of, is_limited, json_of, message_of, wait_of
 from master.github.credentials import Speaker, secret_of
+from master.secrets.places import Place
 from workers.errors import Failure
 
 PAGE = 100
@@ -35,7 +35,7 @@ class Api:
     """A repository's releases. token_file is read with the first request."""
 
     def __init__(
-        self, address: str, repository: str, token_file: Path, *, timeout: httpx.Timeout = TIMEOUT, uploads: int = 4
+        self, address: str, repository: str, token_file: Place, *, timeout: httpx.Timeout = TIMEOUT, uploads: int = 4
     ) -> None:
         self.address = address.rstrip("/")
         self.repository = repository
