@@ -164,7 +164,7 @@ def test_what_is_covered_is_what_the_settings_name_and_where_clients_look(tmp_pa
     assert found == Covered(
         str(tmp_path / "keys"),
         [str(tmp_path / "secrets"), str(user / ".aws")],
-        ["/etc/s3", str(tmp_path / "pin"), "/etc/store", "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],
+        [str(tmp_path / "pin"), "/etc/s3", "/etc/store", "/etc/word", str(user / ".netrc"), str(user / "elsewhere")],
     )
 
 
