@@ -89,13 +89,17 @@ def until(what: str, look: Callable[[], Any], seconds: float = 300) -> Any:
 
 @dataclass
 class Farm:
-    """Started by `up`, ended by `down`. pushed: the cells of a push; first: the repository's first commit."""
+    """Started by `up`, ended by `down`. pushed: the cells of a push; first: the repository's first commit.
+
+    poll_s: seconds between two looks at the repository; a farm where nothing is pushed need not look.
+    """
 
     root: Path
     pushed: list[str] = field(default_factory=lambda: [cell_name()])
     more_settings: str = ""
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     first: str = ""
+    poll_s: int = 1
 
     def __post_init__(self) -> None:
         self.repository = self.root / "repository"
@@ -106,7 +110,7 @@ class Farm:
         self.home.root.mkdir(parents=True)
         self.home.settings_file.write_text(
             f"[web]\nport = {self.port}\n[protocol]\nport = {self.worker_port}\n"
-            f"[repository]\nurl = {json.dumps(str(self.repository))}\npoll_s = 1\n"
+            f"[repository]\nurl = {json.dumps(str(self.repository))}\npoll_s = {self.poll_s}\n"
             f"[push]\ncells = {json.dumps(self.pushed)}\n{self.more_settings}"
         )
         self.http = httpx.Client(base_url=self.url, timeout=120)

@@ -2,7 +2,8 @@
 
 A test's repository holds the checkout's real `workers/` with these in place of its programs (see farm.py).
 `standin.json` in the repository's root: {"fail": PROGRAM or STAGE, "wrong_schema": ..., "slow": {NAME: seconds},
-"hold": {NAME: FILE}: until there is such a file, "chatty": {NAME: [lines a second, seconds]},
+"hold": {NAME: FILE}: until there is such a file; NAME is `again` for a judge when an archive is released,
+"chatty": {NAME: [lines a second, seconds]},
 "tamper": FLAVOUR, "archive_bytes": SIZE, "exchange": true: another plan after all is done, "again": JUDGE, which finds
 no archive good that it is shown a second time, when it is released, "fill": {NAME: bytes} written to the worker's disk,
 "only": a part of the path of the one worker that is slow or filled}. `bills/FLAVOUR.cdx.json` and `.spdx.json`, where
@@ -77,9 +78,7 @@ def obey(name: str, where: Places) -> bool:
     """Does what the orders say for this program or stage; whether its report is to say ok."""
     progress = Progress()
     here = ORDERS.get("only", "") in str(where.state)
-    hold = ORDERS.get("hold", {}).get(name)
-    while hold and not Path(hold).exists():
-        time.sleep(0.5)
+    wait(name)
     until = time.monotonic() + (ORDERS.get("slow", {}).get(name, 0) if here else 0)
     each_s, seconds = ORDERS.get("chatty", {}).get(name, (0, 0))
     for line in range(each_s * seconds):
@@ -97,6 +96,13 @@ def obey(name: str, where: Places) -> bool:
         (where.reports / f"{name}.json").write_text('{"schema": "pymint/from-the-future/9", "ok": true}')
         raise SystemExit(0)
     return bool(ORDERS.get("fail") != name)
+
+
+def wait(name: str) -> None:
+    """For the file that the orders name, if they name any."""
+    hold = ORDERS.get("hold", {}).get(name)
+    while hold and not Path(hold).exists():
+        time.sleep(0.5)
 
 
 def refuse(name: str) -> None:
@@ -223,6 +229,7 @@ def _shown(judge: str, archive: Path | None, places: Places) -> tuple[bool, str,
     """Whether the judge is to be content, and with what: the run's archive, or the one that it is shown."""
     if archive is None:
         return obey(judge, places), places.plan().archive_name, _tar(places)
+    wait("again")
     return ORDERS.get("again") != judge, archive.name, _unpacked(archive)
 
 

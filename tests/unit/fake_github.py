@@ -30,17 +30,20 @@ class Fault:
 
     kind: the connection is dropped, or a status is answered. when: before anything was done of it, or after all was.
     times: how often; skip: how many of them go well first. after_bytes: of an upload, before it is dropped.
+    "hold": the client waits, and who waits for `reached` knows that it does; with `go` the connection is dropped.
     """
 
     method: str
     path: str
-    kind: Literal["drop"] | int
+    kind: Literal["drop", "hold"] | int
     when: Literal["before", "after"] = "before"
     times: int = 1
     skip: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "made to fail"
     after_bytes: int = 0
+    reached: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
 
     def strikes(self, method: str, path: str) -> bool:
         if self.method != method or not re.search(self.path, path) or self.times == 0:
@@ -180,7 +183,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _fail(self, fault: Fault) -> None:
         self.close_connection = True
-        if fault.kind == "drop":
+        if fault.kind == "hold":
+            fault.reached.set()
+            fault.go.wait()
+        if not isinstance(fault.kind, int):
             with contextlib.suppress(OSError):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
