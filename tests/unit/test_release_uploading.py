@@ -1,4 +1,4 @@
-"""What has to be done about a file, by what a place lists of it, and when; where a listing is wrong, the audit sees it."""
+"""What has to be done about a file, by what a place lists of it, and when. The audit sees what a listing has wrong."""
 
 from __future__ import annotations
 
