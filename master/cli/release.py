@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -53,13 +54,15 @@ def release(
     page has too, and followed to the end; Ctrl-C leaves them running.
     """
     farm = this_farm()
+    # MINT_USER stands in the environment for all commands, also for those that ask nobody.
+    named = click.get_current_context().get_parameter_source("user") is ParameterSource.COMMANDLINE
     if check:
-        if tag or publish or abandon:
+        if tag or publish or abandon or named:
             raise click.UsageError("--check takes --sha and --json only")
         name = sha or "HEAD"
         sys.exit(_check(farm, commits.resolve(repository_of(farm), name), as_json=as_json))
     if abandon:
-        if not tag or sha or publish:
+        if not tag or sha or publish or named:
             raise click.UsageError("--abandon takes --tag only")
         _abandon(farm, tag)
         return
