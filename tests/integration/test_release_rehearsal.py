@@ -32,7 +32,9 @@ from pathlib import Path
 
 seen = []
 def note(event, arguments):
-    if event.startswith("socket.") or (event == "open" and "secret" in str(arguments[0])):
+    # But for the code that reads them.
+    secret = event == "open" and "secret" in str(arguments[0]) and not str(arguments[0]).endswith((".py", ".pyc"))
+    if event.startswith("socket.") or secret:
         seen.append([event, str(arguments)[:200]])
 sys.addaudithook(note)
 
