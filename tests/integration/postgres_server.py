@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.farm import free_port, until
 
 PASSWORD = "p@ss/word 1"
@@ -120,3 +122,14 @@ def running(binaries: Path) -> Iterator[Server]:
             yield server
         finally:
             server.close()
+
+
+BINARIES = programs()
+NEEDED = pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    assert BINARIES is not None
+    with running(BINARIES) as one:
+        yield one

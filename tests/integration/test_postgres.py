@@ -11,21 +11,14 @@ from pathlib import Path
 import pytest
 
 from master import instance, settings
-from tests.integration import postgres_server
 from tests.integration.farm import TARGET, Farm, cell_name, commit, make_repository, until
-from tests.integration.postgres_server import PASSWORD, Server
+from tests.integration.postgres_server import NEEDED, PASSWORD, Server, server
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
-BINARIES = postgres_server.programs()
-pytestmark = pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+__all__ = ["server"]
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    assert BINARIES is not None
-    with postgres_server.running(BINARIES) as one:
-        yield one
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,25 +22,18 @@ from master.retention import housekeeping, rows
 from master.retention.deciding import Held
 from master.settings import load
 from master.store import Store
-from tests.integration import postgres_server
-from tests.integration.postgres_server import PASSWORD, Server
+from tests.integration.postgres_server import NEEDED, PASSWORD, Server, server
 from tests.unit.backup_samples import Sample, sample
 from tests.unit.gate_samples import commit_of
 from tests.unit.test_retention import EVERYTHING, fill
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
-BINARIES = postgres_server.programs()
-pytestmark = pytest.mark.skipif(BINARIES is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+__all__ = ["server"]
+
+pytestmark = NEEDED
 EVER = float("inf")
 PASSPHRASE = b"correct horse battery"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    assert BINARIES is not None
-    with postgres_server.running(BINARIES) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def the_interpreter_is_not_fortified(sample: Sample) -> None:
 
 @trips("elf.search-path")
 def a_library_path_is_absolute(sample: Sample) -> None:
-    sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON, "-Wl,-rpath,/opt/build/lib"))
+    sample.put(LIBRARY, sample.compiler.shared(LIBPYTHON, "-Wl,-rpath,/elsewhere/lib"))
 
 
 @trips("elf.interpreter-name")
