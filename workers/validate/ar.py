@@ -20,6 +20,8 @@ def members(data: bytes) -> Iterator[tuple[str, bytes]]:
         if len(header) < _HEADER or header[58:60] != b"`\n":
             raise ValueError(f"no member header at byte {position}")
         name = header[:16].decode("utf-8", "replace").rstrip()
+        if not header[48:58].rstrip().isdigit():  # int() takes a sign, too: a size below 0 leads back
+            raise ValueError(f"member {name} has the size {header[48:58]!r}")
         size = int(header[48:58])
         start = position + _HEADER
         content = data[start : start + size]

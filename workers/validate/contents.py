@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,11 @@ class Contents:
     def paths(self) -> frozenset[str]:
         """Of files and links, below `python/`; those outside of it keep their whole name with a leading '!'."""
         return frozenset(below_python(member.path) for member in self.members if member.kind != "directory")
+
+    @cached_property
+    def symlinks(self) -> frozenset[str]:
+        """The paths of symbolic links, below `python/`."""
+        return frozenset(below_python(posixpath.normpath(m.path)) for m in self.members if m.kind == "symlink")
 
     @cached_property
     def flavour(self) -> Flavour:

@@ -190,6 +190,8 @@ def fat_archives(data: bytes) -> list[bytes] | None:
     """The static libraries in a fat file, one a processor; None when the file is not a fat one of static libraries."""
     if data[:4] != _FAT_MAGICS[0] or not 0 < (count := int.from_bytes(data[4:8], "big")) <= _MOST_SLICES:
         return None
+    if len(data) < 8 + 20 * count:
+        return None
     found = []
     for index in range(count):
         offset, size = struct.unpack_from(">8xII", data, 8 + 20 * index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,8 +147,8 @@ def make_case(contents: Contents, policy: Policy, sdks: tuple[Sdk, ...] = (), fa
         except Failure as failure:
             complaint = failure.found
     named = next((triple for triple in policy.targets if f"-{triple}-" in contents.name), None)
-    version = contents.name.removeprefix("cpython-").split("-")[0].split("+")[0] if "cpython-" in contents.name else ""
-    minor = ".".join(version.split(".")[:2]) or None
+    numbered = re.search(r"cpython-(\d+\.\d+)", contents.name)
+    minor = numbered[1] if numbered else None
     triple, options = named or _of_its_machine(contents, policy), None
     if found is not None:
         triple, minor = found.target_triple, found.python_major_minor_version

@@ -59,7 +59,7 @@ def _differs(data: bytes, directory: bytes, end: int) -> str | None:
     if magic != _DIRECTORY or kind not in _HASHES or _HASHES[kind][1] != size:
         return f"its code directory has the magic {magic:#x} and hashes of the kind {kind}"
     page = 1 << page_bits if page_bits else limit
-    if limit > end or count != -(-limit // page):
+    if limit > end or not page or count != -(-limit // page):
         return f"it covers {limit} bytes in {count} pages of a file with {end} bytes before the signature"
     if limit < end:
         return f"it covers {limit} bytes of {end}"

@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import PurePosixPath
 
 import msgspec
 
+from workers.model import flavour_named
 from workers.package.beside import BuildDocument, FipsDocument
 from workers.package.python_json import PythonJson
 from workers.reports.checks import Finding
@@ -58,7 +60,7 @@ def python_json_first(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule("archive.no-twins", of=whole, why="Of two members with one name, which one a user gets depends on the tool.")
 def no_twins(contents: Contents, case: Case) -> Iterator[Finding]:
-    for path, count in Counter(member.path for member in contents.members).items():
+    for path, count in Counter(posixpath.normpath(member.path) for member in contents.members).items():
         if count > 1:
             yield Finding(path, f"{count} members", "one")
 
@@ -70,6 +72,9 @@ def inside(member: Member, case: Case) -> Iterator[Finding]:
         return
     if name.startswith("!") or ".." in name.split("/") or member.kind == "other":
         yield Finding(member.path, f"a {member.kind} there", "files and links below python/")
+    folders = PurePosixPath(posixpath.normpath(name)).parents
+    for link in sorted(case.contents.symlinks.intersection(map(str, folders))):
+        yield Finding(member.path, f"a {member.kind} below the link {link}", "no member by way of a link")
 
 
 @rule(
@@ -94,10 +99,11 @@ def is_deterministic(member: Member, case: Case) -> Iterator[Finding]:
 def is_sorted(contents: Contents, case: Case) -> Iterator[Finding]:
     if not case.policy.deterministic:
         return
-    names = [member.path.encode() for member in contents.members[1:]]
+    names = [member.path.encode("utf-8", "surrogateescape") for member in contents.members[1:]]
     for one, other in pairwise(names):
         if one > other:
-            yield Finding(other.decode(), f"comes after {one.decode()}", "sorted by name, after the first member")
+            before, after = (name.decode("utf-8", "surrogateescape") for name in (one, other))
+            yield Finding(after, f"comes after {before}", "sorted by name, after the first member")
             return
 
 
@@ -124,8 +130,27 @@ def links_lead_somewhere(member: Member, case: Case) -> Iterator[Finding]:
     target = below_python(posixpath.normpath(link))
     if posixpath.isabs(member.link) or target.startswith("!"):
         yield Finding(member.path, f"links to {member.link}", "a relative link inside the archive")
+    elif member.kind == "symlink" and _turns_back_behind_a_link(member, case.contents.symlinks):
+        yield Finding(
+            member.path, f"links to {member.link}, by way of another link", "a link that shows where it leads"
+        )
     elif target not in case.contents.paths and not any(p.startswith(f"{target}/") for p in case.contents.paths):
         yield Finding(member.path, f"links to {member.link}, which is not there", "a member of the archive")
+
+
+def _turns_back_behind_a_link(member: Member, links: frozenset[str]) -> bool:
+    """Whether a `..` stands behind another link's name: it leads to where that link is from, not to where it stands."""
+    here = posixpath.dirname(member.path).split("/")
+    crossed = False
+    for part in member.link.split("/"):
+        if part == "..":
+            if crossed:
+                return True
+            here = here[:-1]
+        elif part not in ("", "."):
+            here = [*here, part]
+            crossed = crossed or below_python(posixpath.normpath("/".join(here))) in links
+    return False
 
 
 @rule("archive.python-links", of=running, why="`bin/python` and `bin/python3` are what people and tools start.")
@@ -252,9 +277,12 @@ def libpython(contents: Contents, case: Case) -> Iterator[Finding]:
         yield Finding(path, f"no library that exports {', '.join(missing)}", "libpython3.N.so.1.0 or .dylib")
 
 
-@rule("archive.name", of=full, why="Tools choose an archive by its name.")
+@rule("archive.name", of=whole, why="Tools choose an archive by its name.")
 def name_agrees(contents: Contents, case: Case) -> Iterator[Finding]:
-    if case.document is None:
+    flavour = flavour_named(contents.name)
+    if flavour not in (None, contents.flavour):
+        yield Finding(contents.name, f"holds what is {contents.flavour}", f"what is {flavour}, as the name says")
+    if case.document is None or contents.flavour != "full":
         return
     said = case.document
     if case.named_triple not in (None, said.target_triple):

@@ -53,8 +53,10 @@ def libpythons(case: Case) -> Iterator[Elf]:
 
 @rule("elf.machine", of=every_elf, why="A file for another processor does not load.")
 def machine(elf: Elf, case: Case) -> Iterator[Finding]:
-    if case.target is not None and elf.machine != case.target.machine:
-        yield Finding(elf.path, elf.machine, case.target.machine)
+    targets = case.policy.targets.values() if case.target is None else [case.target]
+    wanted = sorted({target.machine for target in targets})
+    if elf.machine not in wanted:
+        yield Finding(elf.path, elf.machine, " or ".join(wanted))
 
 
 @rule(

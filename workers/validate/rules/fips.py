@@ -23,6 +23,8 @@ _LIBC = frozenset({"libc.so.6", "libdl.so.2", "libpthread.so.0"})
 _LIBSYSTEM = "/usr/lib/libSystem.B.dylib"
 _SECTION = re.compile(r"^\s*\[\s*([^\]\s]+)\s*\]")
 _ASSIGNMENT = re.compile(r"^\s*([\w.-]+)\s*=\s*(.*?)\s*$")
+# What is read here as OpenSSL reads it. Quotes, backslashes, `section::name` and variables mean more to it.
+_PLAIN = re.compile(r"(?:\[\s*[\w.-]+\s*\]|[\w.-]+\s*=\s*[\w.,:=?/+ -]*)?", re.ASCII)
 # Of the module's section: what a build on the target machine may change, or what says nothing of strictness.
 _NOT_STRICTNESS = frozenset({"module-mac", "install-version", "install-mac", "install-status"})
 
@@ -64,7 +66,7 @@ def sections(text: str) -> dict[str, dict[str, str]]:
     """An OpenSSL config: section → name → value. What stands before the first section is in the section ``."""
     found: dict[str, dict[str, str]] = {"": {}}
     current = found[""]
-    for raw in text.splitlines():
+    for raw in text.split("\n"):  # no other end of a line is one to OpenSSL
         line = raw.split("#", 1)[0]
         if match := _SECTION.match(line):
             current = found.setdefault(match[1], {})
@@ -133,10 +135,11 @@ def configs_agree(contents: Contents, case: Case) -> Iterator[Finding]:
     why="A path in the config is right on one machine only, and a wrong one turns FIPS off unseen.",
 )
 def relocatable(path: str, case: Case) -> Iterator[Finding]:
-    for number, raw in enumerate(case.contents.texts[path].splitlines(), 1):
+    for number, raw in enumerate(case.contents.texts[path].split("\n"), 1):
         line = raw.split("#", 1)[0].strip()
-        if line.startswith(".include") or re.match(r"module\s*=", line) or "$ENV" in line or re.search(r"=\s*/", line):
-            yield Finding(path, f"line {number}: {line}", "no .include, no module =, no $ENV, no absolute path")
+        if not _PLAIN.fullmatch(line) or re.match(r"module\s*=", line) or re.search(r"=\s*/", line):
+            wanted = "a [section] or a plain name = value; no .include, no module =, no $variable, no absolute path"
+            yield Finding(path, f"line {number}: {line}", wanted)
 
 
 @rule("fips.active", of=strict, why="Without these lines the file is accepted and FIPS is silently off.")
@@ -173,9 +176,10 @@ def active(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule("fips.not-weakened", of=configs, why="Every check that the module can make is on, as its own build left it.")
 def not_weakened(path: str, case: Case) -> Iterator[Finding]:
-    for name, value in sections(case.contents.texts[path]).get("fips_sect", {}).items():
-        if value == "0" and name not in _NOT_STRICTNESS:
-            yield Finding(path, f"{name} = 0", f"{name} = 1")
+    for section in sections(case.contents.texts[path]).values():  # whichever of them the provider is said to have
+        for name, value in section.items():
+            if value == "0" and name not in _NOT_STRICTNESS:
+                yield Finding(path, f"{name} = 0", f"{name} = 1")
 
 
 @rule(
