@@ -73,6 +73,8 @@ def test_an_archive_without_any_fips_file_is_judged(tmp_path: Path) -> None:
 
 def test_a_certificate_is_for_the_procedure_of_its_policy_only(tree: Tree) -> None:
     assert "claims.certificate" in failed(tree, document(replace(TOOLCHAIN, certificate="4985")))
+    assert "claims.certificate" in failed(tree, document(replace(POLICY, provider_version="3.5.7")))
+    assert "claims.certificate" in failed(tree, document(replace(POLICY, certificate="9999")))
     assert "claims.certificate" not in failed(tree, document(POLICY))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from workers.fips.running import run
 from workers.fips.tampering import _PLAIN, TAMPERINGS, NotHere, _problem
-from workers.fips.tree import find_tree, link_tree, tree_at
+from workers.fips.tree import find_tree, link_tree, read_document, tree_at
 
 
 @pytest.fixture
@@ -97,6 +98,24 @@ def test_a_program_that_does_not_end_is_ended() -> None:
     ran = run(Path("/bin/sh"), ["-c", "sleep 60"], {"PATH": os.defpath}, timeout_s=0.2)
     assert ran.code is None
     assert "no answer within" in ran.last
+
+
+def test_what_a_program_leaves_running_is_ended_with_it() -> None:
+    ran = run(Path("/bin/sh"), ["-c", "sleep 300 >&- 2>&- & echo $!"], {"PATH": os.defpath})
+    assert ran.code == 0
+    left = Path("/proc", ran.out.strip(), "stat")
+    if not left.parent.parent.is_dir():
+        pytest.skip("no /proc to see processes in")
+    deadline = time.monotonic() + 30
+    while left.exists() and left.read_text().rpartition(") ")[2][0] != "Z" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left.exists() or left.read_text().rpartition(") ")[2][0] == "Z", "it lives on"
+
+
+def test_facts_that_are_no_text_are_none(tmp_path: Path) -> None:
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python/FIPS.json").write_bytes(b'{"schema": "\xff"}')
+    assert read_document(tmp_path) is None
 
 
 def test_cpu_time_is_that_of_the_process() -> None:

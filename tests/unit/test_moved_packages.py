@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
+from workers.fips.prove import Step, _make_all
 from workers.fips.tampering import NotHere
 from workers.fips.tree import Tree
 from workers.moved.packages import PACKAGES, recorded, try_package, wrong_tcl
+from workers.progress import Progress
 
 BY_ID = {package.id: package for package in PACKAGES}
 
@@ -34,6 +37,14 @@ def program(path: Path, says: str) -> None:
 
 def test_a_record_that_tells_the_truth_passes(tree: Tree, tmp_path: Path) -> None:
     assert try_package(tree, BY_ID["records"], tmp_path).ok
+
+
+def test_a_record_that_is_none_fails_its_check_and_nothing_else(tree: Tree, tmp_path: Path) -> None:
+    (tree.root / "lib/python3.13/site-packages/tool-1.0.dist-info/RECORD").write_text("tool.py\n")
+    steps = [Step("moved.records", lambda where: try_package(tree, BY_ID["records"], where))]
+    ((check,), skipped) = _make_all(steps, tmp_path, Progress(io.StringIO()), 0, "moved")
+    assert (check.id, check.ok, skipped) == ("moved.records", False, [])
+    assert "ValueError" in check.found
 
 
 def test_a_changed_and_a_missing_file_are_found(tree: Tree, tmp_path: Path) -> None:

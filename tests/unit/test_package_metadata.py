@@ -154,6 +154,15 @@ def test_an_interpreter_that_does_not_run_is_told_with_its_words(tmp_path: Path)
     assert "no such library" in str(failure.value)
 
 
+def test_an_interpreter_that_answers_something_else_is_told_with_its_words(tmp_path: Path) -> None:
+    chatty = tmp_path / "python3.13"
+    chatty.write_text("#!/bin/sh\necho welcome\n")
+    chatty.chmod(0o755)
+    with pytest.raises(Failure, match=r"python3.13 does not run") as failure:
+        ask(chatty, tmp_path)
+    assert "welcome" in str(failure.value)
+
+
 def made(facts: InterpreterFacts, variant: str = "freethreaded+pgo+lto") -> PythonJson:
     cell = load_matrix().cell("3.13", "x86_64-unknown-linux-gnu", variant)
     config = {

@@ -54,6 +54,18 @@ def test_a_corrupted_object_is_thrown_away_and_named(store: Store, tmp_path: Pat
     assert store.checked(KEY) is not None
 
 
+@pytest.mark.parametrize("text", [b'{"schema": "\xff"}', b'{"more": ' + b"[" * 100_000])
+def test_a_record_that_can_not_be_read_is_dropped_and_named(
+    store: Store, tmp_path: Path, said: list[str], text: bytes
+) -> None:
+    store.add(KEY, "zlib", _made(tmp_path), Measure())
+    path = tmp_path / "store" / "keys" / f"{KEY}.json"
+    path.write_bytes(text)
+    assert store.checked(KEY) is None
+    assert "can't be read and is dropped" in said[0]
+    assert not path.exists()
+
+
 def test_a_record_without_its_bytes_is_not_an_object(store: Store, tmp_path: Path, said: list[str]) -> None:
     record = store.add(KEY, "zlib", _made(tmp_path), Measure())
     store.path_of(record.digest).unlink()

@@ -60,11 +60,14 @@ def compile_tree(interpreters: Sequence[Sequence[str]], tree: Path, files: Seque
 
 def _share(command: Sequence[str], tree: Path, files: Sequence[str], number: int) -> Iterator[str]:
     """Compiles one share; returns the lines of what went wrong."""
-    run = subprocess.run(
-        [*command, "-S", "-s", "-B", str(_PROGRAM), str(tree), str(number), str(SHARES)],
-        input="\n".join(files), text=True, capture_output=True, check=False,
-        env=_ENVIRONMENT, cwd="/", timeout=_PATIENCE_S,
-    )  # fmt: skip
+    try:
+        run = subprocess.run(
+            [*command, "-S", "-s", "-B", str(_PROGRAM), str(tree), str(number), str(SHARES)],
+            input="\n".join(files), text=True, capture_output=True, check=False,
+            env=_ENVIRONMENT, cwd="/", timeout=_PATIENCE_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return iter([f"the interpreter did not end within {_PATIENCE_S} s"])
     lines = run.stderr.strip().splitlines()
     if run.returncode and not lines:
         lines = [f"the interpreter ended with {run.returncode} without a word"]

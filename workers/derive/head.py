@@ -48,7 +48,7 @@ def read_head(archive: Path) -> Head:
             msgspec.json.decode(found[_NAMES[1]], type=BuildDocument),
             msgspec.json.decode(found[_NAMES[2]], type=FipsDocument),
         )
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own, bytes that are no UTF-8, endless nesting
         raise Failure(
             "derive",
             f"{archive.name} says of itself what this checkout does not understand",

@@ -11,6 +11,7 @@ from workers.errors import Failure
 from workers.fips.config import module_mac, parse_fipsmodule, self_contained
 from workers.fips.tree import CONFIG, MODULE_CONFIG, MODULES, Tree
 from workers.package.beside import FipsDocument
+from workers.plan import CERTIFICATE, VALIDATED_PROVIDER
 from workers.reports.build import Plan, ProviderFacts
 from workers.reports.checks import Check
 
@@ -51,11 +52,13 @@ def claims(tree: Tree, module: Module, document: FipsDocument | None, plan: Plan
         yield _check("claims.provider", found == plan.provider, in_words(plan.provider), in_words(found))
     facts = plan.provider if plan is not None else document.provider if document is not None else None
     if facts is not None:
-        honest = facts.certificate is None or facts.procedure == "policy"
+        said = (facts.provider_version, facts.procedure, facts.certificate)
         yield _check(
-            "claims.certificate", honest, "a certificate only for a module built by the procedure of its policy",
+            "claims.certificate",
+            facts.certificate is None or said == (VALIDATED_PROVIDER, "policy", CERTIFICATE),
+            f"no certificate, or {CERTIFICATE} for {VALIDATED_PROVIDER} by the procedure of its policy",
             in_words(facts),
-        )  # fmt: skip
+        )
 
 
 def _of_the_configs(tree: Tree, module: Module) -> Iterator[Check]:

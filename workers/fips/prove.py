@@ -224,7 +224,7 @@ def _make_all(
             return step.make(where)
         except NotHere as reason:
             return Skipped(step.id, str(reason))
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # what an archive holds and answers is its maker's
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             mode = _MODES.get(name, "on")

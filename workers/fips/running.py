@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,12 @@ class Ran:
         return "nothing was written"
 
 
+def _end_all(group: int) -> None:
+    """Ends every process of a group; there may be none left."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for one that has only ended
+        os.killpg(group, signal.SIGKILL)
+
+
 def run(
     program: Path,
     arguments: Sequence[str],
@@ -50,8 +57,9 @@ def run(
     argv0: str | None = None,
     timeout_s: float | None = None,
 ) -> Ran:
-    """Runs a program to its end. Its environment is `environment` and nothing else; `argv0` is what it is called.
+    """Runs a program to its end, and ends what it leaves running.
 
+    Its environment is `environment` and nothing else; `argv0` is what it is called.
     timeout_s: by default what is ample for one process on this machine, emulated or not.
     """
     patience = timeout_s or (EMULATED_TIMEOUT_S if is_emulated(program) else TIMEOUT_S)
@@ -73,7 +81,7 @@ def run(
 
         def end() -> None:
             late.set()
-            os.killpg(process.pid, signal.SIGKILL)
+            _end_all(process.pid)
 
         timer = threading.Timer(patience, end)
         timer.start()
@@ -81,6 +89,7 @@ def run(
             _, status, usage = os.wait4(process.pid, 0)
         finally:
             timer.cancel()
+            _end_all(process.pid)  # nothing that it started outlives it
         process.returncode = os.waitstatus_to_exitcode(status)
         cpu_s = usage.ru_utime + usage.ru_stime
         out.seek(0)

@@ -66,7 +66,7 @@ def read_document(unpacked: Path) -> FipsDocument | None:
     for name in ("FIPS.json", FIPS_DOCUMENT):
         try:
             return msgspec.json.decode((unpacked / "python" / name).read_bytes(), type=FipsDocument)
-        except (OSError, msgspec.ValidationError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):  # msgspec's own, bytes that are no UTF-8, endless nesting
             continue
     return None
 

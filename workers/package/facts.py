@@ -56,7 +56,10 @@ def ask(interpreter: Path, install: Path) -> InterpreterFacts:
         raise _silent(interpreter, str(error)) from error
     if run.returncode != 0:
         raise _silent(interpreter, f"exit code {run.returncode}\n{run.stderr.strip()[-2000:]}")
-    return without_place(run.stdout, install)
+    try:
+        return without_place(run.stdout, install)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise _silent(interpreter, f"no such answer ({error}): {run.stdout[:500]}") from error
 
 
 def without_place(answer: str, install: Path) -> InterpreterFacts:

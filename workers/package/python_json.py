@@ -146,7 +146,7 @@ def decode(data: bytes) -> PythonJson:
     """The document. Raises Failure for a missing, unknown or wrongly typed field, which it names."""
     try:
         return msgspec.json.decode(data, type=PythonJson)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own, bytes that are no UTF-8, endless nesting
         raise Failure(
             "PYTHON.json",
             "the document is not of format 8",

@@ -46,7 +46,7 @@ def decode(data: bytes, kind: type[R], origin: str) -> R:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own, bytes that are no UTF-8, endless nesting
         raise Failure(
             "report",
             f"{origin} is not a report of the kind {kind.__name__}",
