@@ -19,7 +19,7 @@ from workers.errors import Failure
 _CLASSES = {"objc-classes": ("_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"), "objc-eh-types": ("_OBJC_EHTYPE_$_",)}
 _CLASSES["objc-ivars"] = ("_OBJC_IVAR_$_",)
 _PLAIN = ("symbols", "weak-symbols", "weak-def-symbols", "thread-local-symbols")
-_SECTIONS = ("exports", "reexports", "undefineds")
+_SECTIONS = ("exports", "reexports")
 # Of which processor's stubs: a library for arm64e serves arm64 too.
 _ARCHITECTURES = frozenset({"arm64", "arm64e", "arm64-macos", "arm64e-macos"})
 
@@ -81,7 +81,7 @@ def _is_for_us(section: Mapping[str, Any]) -> bool:
 
 def symbols_of(document: Mapping[str, Any]) -> Iterator[str]:
     """The symbols that a document says its library has for arm64."""
-    for name in _SECTIONS[:2]:
+    for name in _SECTIONS:
         for section in document.get(name) or ():
             if _is_for_us(section):
                 for key in _PLAIN:
