@@ -93,6 +93,26 @@ def test_a_pinned_failure_that_vanished_is_red() -> None:
     assert headline(verdict) == "1 pinned and not failing any more: test_x.T.test_y (FIPS off)"
 
 
+def test_a_pin_of_a_file_that_is_gone_is_red_where_all_files_ran() -> None:
+    pins = [Pin("test_x", (TEST,), "the sandbox"), Pin("test_old", ("test.test_old.T.test_a",), "the sandbox")]
+    assert judge(failing(TEST), pins, WHERE).ok
+    verdict = judge(failing(TEST), pins, WHERE, whole=True)
+    assert [(one.file, one.test, one.mode) for one in verdict.vanished] == [
+        ("test_old", "test.test_old.T.test_a", "off")
+    ]
+    assert headline(verdict) == "1 pinned and not failing any more: test_old.T.test_a (FIPS off)"
+
+
+def test_only_the_mode_that_a_gone_file_is_pinned_for_counts() -> None:
+    # With FIPS on only some files run: a pin for both modes is none that is missed there.
+    outcomes: dict[tuple[str, Mode], Outcome] = {("test_x", "off"): Outcome()}
+    both, on = Pin("test_x", (TEST,), "r", flaky=True), Pin("test_x", (TEST,), "r", fips="on")
+    assert judge(outcomes, [both], WHERE, whole=True).ok
+    assert [one.mode for one in judge(outcomes, [on], WHERE, whole=True).vanished] == ["on"]
+    elsewhere = Pin("test_old", (TEST,), "r", releases=("0.0.1",))
+    assert judge(outcomes, [elsewhere], WHERE, whole=True).ok
+
+
 def test_a_flaky_one_may_pass_or_fail() -> None:
     pins = [Pin("test_x", (TEST,), "a race of upstream's", flaky=True)]
     assert judge(failing(), pins, WHERE).ok
@@ -239,3 +259,10 @@ def test_the_report_becomes_results_a_line_and_a_page() -> None:
     page = pages.of_suite(bad)
     assert "<script" not in page
     assert "Failed, and not expected: 1" in page
+
+
+def test_numbers_that_are_none_end_no_run() -> None:
+    left = Left(
+        0, 1.0, 60, b'<testsuites><testsuite tests="many" errors="-"><testcase name="a"/></testsuite></testsuites>', ""
+    )
+    assert outcome_of("test_x", left) == Outcome(1, 0, ())

@@ -14,10 +14,9 @@ from workers.package.stored import tar_path
 from workers.programs import test as program
 from workers.reports.base import Measure, read_report, write_report
 from workers.reports.build import CellName, Plan, ProviderFacts
-from workers.reports.suite import SuiteReport
-from workers.suite.data import Where
+from workers.reports.suite import Failed, RanFile, SuiteReport
+from workers.suite.data import Pin, Where
 from workers.suite.identity import Contents, key
-from workers.suite.judge import Verdict
 
 CELL = CellName("3.13", "x86_64-unknown-linux-gnu", "noopt")
 CONTENTS = Contents("1" * 64, "2" * 64, Where("3.13", "3.13.15", CELL.target, CELL.variant))
@@ -127,5 +126,13 @@ def test_what_is_not_run_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_an_earlier_report_is_judged_by_the_pins_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "judge", lambda *_: Verdict([], []))
-    assert program.judged_again(replace(REPORT, ok=False, failed="x")).ok
+    new = Failed("test_x", "test.test_x.T.test_y", "off", "failed", "it differs", None)
+    files = [RanFile("test_x", "off", False, 3, 0, 1.0, 1.0)]
+    report = replace(REPORT, ok=False, failed="1 new failure", extent="full", failures=[new], files=files)
+    pins = [Pin("test_x", (new.test,), "the sandbox")]
+    monkeypatch.setattr(program, "load_pins", lambda _: pins)
+    again = program.judged_again(report)
+    assert (again.ok, again.failed, again.files[0].passed) == (True, None, True)
+    pins.append(Pin("test_gone", ("test_gone",), "a race", flaky=True))
+    assert [one.file for one in program.judged_again(report).vanished] == ["test_gone"]
+    assert program.judged_again(replace(report, extent="quick")).ok

@@ -207,7 +207,7 @@ def run_suite(archive: Path, contents: Contents, asked: Asked, scratch: Path, pr
                 ran = [one for one in ran if (one.file, one.mode) not in again] + later
         finally:
             remove(scratch)
-    verdict = judge(outcomes, pins, where)
+    verdict = judge(outcomes, pins, where, whole=extent == "full" and asked.whole)
     return SuiteReport(
         schema="pymint/test/1",
         ok=verdict.ok,
@@ -255,7 +255,7 @@ def judged_again(report: SuiteReport) -> SuiteReport:
             broken=(*before, Broken(failure.test, failure.how, failure.said))
         )
     where = Where(cell.version, report.python_version, cell.target, cell.variant)
-    verdict = judge(outcomes, load_pins(cell.version), where)
+    verdict = judge(outcomes, load_pins(cell.version), where, whole=report.extent == "full")
     files = [replace(ran, passed=verdict.passed(ran.file, ran.mode)) for ran in report.files]
     return replace(
         report,

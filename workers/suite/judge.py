@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.reports.suite import Failed, Mode, Vanished
@@ -34,8 +34,14 @@ class Verdict:
         return (file, mode) not in wrong | {(gone.file, gone.mode) for gone in self.vanished}
 
 
-def judge(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], where: Where) -> Verdict:
-    """The verdict on the files that ran. Pins of files that did not run are not looked at."""
+def judge(
+    outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], where: Where, *, whole: bool = False
+) -> Verdict:
+    """The verdict on the files that ran.
+
+    whole: all that the interpreter has ran, so that a pin of a file that did not speaks of one that is gone. Otherwise
+    such pins are not looked at.
+    """
     failures: list[Failed] = []
     vanished: list[Vanished] = []
     for (file, mode), outcome in outcomes.items():
@@ -49,7 +55,16 @@ def judge(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], whe
             for test, pin in pinned.items()
             if test not in names and not pin.flaky
         ]
-    return Verdict(failures, vanished)
+    return Verdict(failures, [*vanished, *(_gone(outcomes, pins, where) if whole else ())])
+
+
+def _gone(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], where: Where) -> Iterator[Vanished]:
+    """What is pinned in files that did not run. One for both modes may be of a file that runs with FIPS off alone."""
+    for pin in pins:
+        mode: Mode = "on" if pin.fips == "on" else "off"
+        if pin.applies(where, mode) and (pin.file, mode) not in outcomes:
+            for test in pin.tests:
+                yield Vanished(pin.file, test, mode, pin.reason)
 
 
 def worth_another_run(verdict: Verdict) -> list[tuple[str, Mode]]:

@@ -56,7 +56,7 @@ def outcome_of(file: str, left: Left) -> Outcome:
     cases = list(root.iter("testcase"))
     broken = [found for case in cases if (found := _broken(case)) is not None]
     skipped = sum(1 for case in cases if case.find("skipped") is not None)
-    run = max(len(cases), sum(int(suite.get("tests", "0")) for suite in root.iter("testsuite")))
+    run = max(len(cases), sum(_count(suite, "tests") for suite in root.iter("testsuite")))
     if whole is not None:
         broken.append(whole)
     elif not cases and not broken:
@@ -97,7 +97,7 @@ def _contradictions(
     """Failures that are counted, or that the exit code tells of, and that no testcase names."""
     found = []
     nameless = sum(1 for case in cases if case.get("name") is None)
-    counted = sum(int(suite.get(what, "0")) for suite in root.iter("testsuite") for what in ("errors", "failures"))
+    counted = sum(_count(suite, what) for suite in root.iter("testsuite") for what in ("errors", "failures"))
     if nameless:
         found.append(Broken(file, "not told", f"{nameless} tests without a name\n{_end(left.log)}"))
     elif (counted or left.exit_code == _BAD_TEST) and not broken:
@@ -105,6 +105,12 @@ def _contradictions(
     elif left.exit_code != _BAD_TEST and broken:
         found.append(Broken(file, "cut short", f"failures, but exit code {left.exit_code}\n{_end(left.log)}"))
     return found
+
+
+def _count(suite: ET.Element, what: str) -> int:
+    """A number of a file that the tested interpreter wrote; 0 for what is none."""
+    text = suite.get(what, "0")
+    return int(text) if text.isdecimal() else 0
 
 
 def _end(text: str) -> str:
