@@ -17,7 +17,7 @@ CELL = f"cpython-3.13-{X86}-noopt"
 PULLS = (
     f'[github]\nrepository = "example/pythons"\ntoken_file = "token"\nwebhook_secret_file = "hook"\n'
     f'[pull_requests]\ncells = ["{CELL}"]\nlog_mb = 3\nstage_minutes = 20\nsilent_minutes = 10\n'
-    f'[login.users]\nanna = "{hash_of("x")}"\n'
+    f'[login.users]\nanna = "{hash_of("x")}"\n[watch]\nfloor_gb = 3.5\n'
     f"{worker(X86)}{worker(X86, name='strangers')}pull_requests = true\n"
 )
 
@@ -42,6 +42,13 @@ def test_a_pull_request_runs_the_same_stages_and_is_never_signed(with_pulls: Any
     assert step_names(builders(with_pulls)[f"pr-{CELL}"]) == [one for one in STAGES if one != "attest"]
 
 
+def test_what_the_master_writes_down_of_itself_has_no_secret(with_pulls: Any) -> None:
+    """The webhook's secret is with the page that deliveries come to, which is among what is written down."""
+    inventory = with_pulls.services["running"]._config_kwargs["inventory"]
+    assert "Hook{" in inventory.others["door"]["children"]
+    assert "0123456789abcdef" not in str(inventory)
+
+
 def test_only_the_scheduler_of_pull_requests_starts_their_builders(with_pulls: Any) -> None:
     for name, scheduler in with_pulls.schedulers.items():
         if isinstance(scheduler.builderNames, list):
@@ -64,6 +71,7 @@ def test_a_pull_requests_programs_have_tighter_limits(with_pulls: Any) -> None:
             assert (built.maxTime, built.timeout) == (20 * 60, 10 * 60)
             assert (built.limits.log_bytes, built.limits.report_bytes) == (3_000_000, 4 * 1024 * 1024)
             assert (built.interruptSignal, built.sigtermTime) == ("TERM", 30)
+            assert built.limits.floor_gb == 3.5
 
 
 def test_what_pull_requests_leave_goes_elsewhere(with_pulls: Any, tmp_path: Path) -> None:
