@@ -328,6 +328,8 @@ def allowed(
         ("force", ("forceschedulers", RELEASE), {}),
         ("force", ("forceschedulers", "housekeeping-now"), {"builderid": RELEASES_ID}),
         ("force", ("forceschedulers", "housekeeping-now"), {"builderid": str(RELEASES_ID)}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": f"0{RELEASES_ID}"}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": f" {RELEASES_ID}"}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": [RELEASE]}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": RELEASE}),
         ("rebuild", ("builds", "1"), {}),

@@ -47,6 +47,16 @@ def test_what_the_master_writes_down_of_itself_has_no_secret(with_pulls: Any) ->
     inventory = with_pulls.services["running"]._config_kwargs["inventory"]
     assert "Hook{" in inventory.others["door"]["children"]
     assert "0123456789abcdef" not in str(inventory)
+    assert hash_of("x").partition(":")[0] not in str(inventory)
+
+
+def test_another_password_of_a_user_is_another_configuration(tmp_path: Path) -> None:
+    found = []
+    for word in ("x", "y"):
+        config = load(tmp_path, f'[login.users]\nanna = "{hash_of(word, b"0" * 16)}"\n')
+        found.append(config.services["running"]._config_kwargs["inventory"].others["[www]"])
+    assert found[0]["value"] == found[1]["value"]
+    assert found[0]["access"] != found[1]["access"]
 
 
 def test_only_the_scheduler_of_pull_requests_starts_their_builders(with_pulls: Any) -> None:
