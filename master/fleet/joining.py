@@ -80,7 +80,7 @@ def make_directory(place: Place, invitation: Invitation, checkout: Path, admin: 
             # Root may be writing here, and what a build runs may have put it there.
             raise Failure(
                 "worker", f"{directory} is a link", wanted="a directory of the worker's own",
-                found=f"a link to {os.readlink(directory)}", todo="Look at who made it, and delete it.",
+                found=f"a link to {directory.readlink()}", todo="Look at who made it, and delete it.",
             )  # fmt: skip
     for directory in (base, base / "info", place.state):
         directory.mkdir(parents=True, exist_ok=True)

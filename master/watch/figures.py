@@ -126,7 +126,7 @@ def read_database(model: Any, connection: Any, now: float, branch: str) -> dict[
 
 
 class Reading:
-    """Reads Figures. names: the workers of the settings; Buildbot lists its own helpers among its workers, too."""
+    """Reads Figures. names: of the workers that stay connected; Buildbot lists its own helpers, too."""
 
     def __init__(
         self, *, store: Path, incoming: Path, database: Path | None, names: list[str], branch: str,

@@ -7,9 +7,9 @@ import pytest
 from buildbot.config.errors import ConfigErrors
 
 from master.access import RELEASE, hash_of
-from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_FARM
 from master.retention.builder import HOUSEKEEPING
+from master.settings import FARM_WORKER
 from master.updates.looking_after import PINS
 from tests.config.test_master_cfg import STAGES, X86, builders, load, step_names, worker
 
@@ -57,6 +57,16 @@ def test_another_password_of_a_user_is_another_configuration(tmp_path: Path) -> 
         found.append(config.services["running"]._config_kwargs["inventory"].others["[www]"])
     assert found[0]["value"] == found[1]["value"]
     assert found[0]["access"] != found[1]["access"]
+
+
+@pytest.mark.parametrize("store", ["./store", "store/pulls", "link", "{home}/store", "x/../store"])
+def test_archives_of_pull_requests_lie_apart_by_whatever_path(tmp_path: Path, store: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    (tmp_path / "hook").write_text("0123456789abcdef0123456789abcdef")
+    (tmp_path / "hook").chmod(0o600)
+    toml = PULLS.replace("log_mb = 3", f'log_mb = 3\nstore = "{store.format(home=tmp_path)}"')
+    with pytest.raises(ConfigErrors, match="is not apart from main's archives"):
+        load(tmp_path, toml)
 
 
 def test_only_the_scheduler_of_pull_requests_starts_their_builders(with_pulls: Any) -> None:

@@ -99,5 +99,5 @@ def test_of_several_masters_only_the_one_that_polls_is_asked_for_it(
     monkeypatch.setattr("master.watch.measuring.threads.deferToThread", defer.maybeDeferred)
     measuring = Measuring(Places(tmp_path / "store", tmp_path / "incoming", None), Limits(10, 0))
     found = defer.Deferred.fromCoroutine(measuring._measure(master)).result
-    checks: dict[str, Check] = {one.name: one for one in found.checks}  # type: ignore[union-attr]
+    checks: dict[str, Check] = {one.name: one for one in found.checks}
     assert checks["poller"].ok is ok
