@@ -1,7 +1,7 @@
 """`python -m master.reconfig.candidate BASE`: the inventory that a settings file would give, as JSON. Touches no farm.
 
-BASE: where a master would work, in a MINT_HOME of its own, whose other files are links to the farm's. Buildbot reads the
-whole configuration there as it does when it starts.
+BASE: where a master would work, in a MINT_HOME of its own, whose other files are links to the farm's. Buildbot reads
+the whole configuration there as it does when it starts.
 """
 
 from __future__ import annotations
