@@ -10,7 +10,12 @@ fits() {
 }
 
 find_python() {
-  for name in ${MINT_PYTHON:-python3.13 python3.12 python3.11 python3}; do
+  if [ -n "${MINT_PYTHON:-}" ]; then
+    set -- "$MINT_PYTHON"
+  else
+    set -- python3.13 python3.12 python3.11 python3
+  fi
+  for name in "$@"; do
     # Asked by running it: a version manager's shim exists for versions that it then refuses to start.
     if fits "$name"; then
       command -v "$name"

@@ -27,10 +27,6 @@ from steps.handover import Record, Upload
 from steps.program import Limits
 from workers.model import Cell, Version
 
-# The farm's fan-out only waits, so it runs in the master and takes no worker from the cells that it waits for. A
-# release works on the master's store, with the master's keys.
-FARM_WORKER = "farm"
-
 
 @dataclass(frozen=True)
 class Places:
@@ -123,7 +119,8 @@ def cell_builder(cell: Cell, workers: Sequence[WorkerSettings], settings: Settin
 
 
 def farm_builder(cells: Sequence[Cell], repository: str, inside: str) -> Any:
-    """inside: the worker in the master."""
+    """inside: the worker in the master. The fan-out only waits, so it takes no worker from the cells that it waits for;
+    a release works on the master's store, with the master's keys."""
     names = [cell.builder_name for cell in cells]
     return util.BuilderConfig(
         name=FARM,

@@ -18,16 +18,22 @@ from master.bodies import BoundedRequest
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
+# Browsers leave a scheme's own port out.
+PORTS = {"http": ":80", "https": ":443"}
+
+
 def origins_of(page_url: str, port: int) -> list[str]:
-    """The addresses by which the page is known to browsers: its own, and this machine's."""
-    parts = urlsplit(page_url)
-    own = f"{parts.scheme}://{parts.netloc}"
-    return list(dict.fromkeys([own, *(f"http://{host}:{port}" for host in LOOPBACK)]))
+    """The addresses by which the page is known to browsers, as they write them: its own, and this machine's."""
+    parts = urlsplit(page_url.lower())
+    known = [(parts.scheme, parts.netloc), *(("http", f"{host}:{port}") for host in LOOPBACK)]
+    return list(dict.fromkeys(f"{scheme}://{place.removesuffix(PORTS.get(scheme, '/'))}" for scheme, place in known))
 
 
 def admitted(origins: list[str], host: str | None, origin: str | None) -> bool:
     """Whether a request with these headers comes from one of the page's own addresses. Programs send no Origin."""
-    names = {urlsplit(known).netloc.lower() for known in origins}
+    places = [urlsplit(known) for known in origins]
+    # A program may say the port that a browser leaves out.
+    names = {name for one in places for name in (one.netloc, one.netloc + PORTS.get(one.scheme, ""))}
     if host is None or host.lower() not in names:
         return False
     return origin is None or origin.lower() in origins

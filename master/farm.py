@@ -87,7 +87,7 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     by_cell = [builders.cell_builder(cell, settings.main_workers(chosen), chosen, places) for cell in worked]
     pulls = parts_of(home, chosen, matrix, mirror.url, [cell.builder_name for cell in worked])
     releasing = Releasing(home, mirror.url, branch, url)
-    inside = configured.internal_worker(home, builders.FARM_WORKER)
+    inside = configured.internal_worker(home, settings.FARM_WORKER)
     farm = [
         builders.farm_builder(worked, mirror.url, inside),
         builders.release_builder(chosen, releasing, inside),

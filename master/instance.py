@@ -117,14 +117,22 @@ def worker_password(home: Home, worker: WorkerSettings, kept: Secrets = IN_FILES
                 found=oct(path.stat().st_mode & 0o777),
                 todo=f"chmod 600 {path}",
             )
-        return path.read_text().strip()
-    except OSError as error:
+        said = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
         raise Failure(
             "settings",
             f"the password file of the worker {worker.name!r} can't be read",
             found=str(error),
             todo="Make it, or leave password_file out of settings.toml: one is made then.",
         ) from error
+    if not said:
+        raise Failure(
+            "settings",
+            f"the password of the worker {worker.name!r} is empty: whoever knows its name could be it",
+            wanted=f"a password in {path}",
+            todo="Write one into it, or delete it and leave password_file out of settings.toml: one is made then.",
+        )
+    return said
 
 
 def password_file_of(home: Home, settings: Settings, worker: WorkerSettings) -> Path:

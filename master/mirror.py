@@ -100,15 +100,9 @@ class Mirror:
         return revision, found
 
     async def on_branch(self, reactor: Any, commit: str, branch: str) -> bool:
-        """Whether the branch has the commit, as the repository stands now. Raises Failure when it can't be fetched."""
-        if await self._is_on(reactor, commit, branch):
-            return True
+        """Whether the branch has the commit, as the repository stands now: what the mirror knew before may have been
+        taken off the branch since. Raises Failure when it can't be fetched."""
         await self._fetch(reactor)
-        return await self._is_on(reactor, commit, branch)
-
-    async def _is_on(self, reactor: Any, commit: str, branch: str) -> bool:
-        if not (self.path / "HEAD").exists():
-            return False
         code, _, _ = await self._in(reactor, "merge-base", "--is-ancestor", commit, f"refs/heads/{branch}")
         return code == 0
 

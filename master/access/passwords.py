@@ -30,10 +30,10 @@ def hash_of(password: str, salt: bytes | None = None) -> str:
 
 def matches(password: str, wanted: str) -> bool:
     """Whether a password is the one that was hashed. False for what is no hash."""
-    if _BCRYPT.match(wanted):
-        word = password.encode()
-        return len(word) <= _BCRYPT_LIMIT and bcrypt.checkpw(word, wanted.encode())
     try:
+        if _BCRYPT.match(wanted):
+            word = password.encode()
+            return len(word) <= _BCRYPT_LIMIT and bcrypt.checkpw(word, wanted.encode())
         kind, salt, _ = wanted.split(":")
         found = hash_of(password, base64.b64decode(salt, validate=True))
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from master.access.choice import Access
@@ -11,6 +12,16 @@ from master.access.passwords import PasswordFile
 from master.access.web import BY, GITHUB, PASSWORD, Login, Users, web_access
 from master.secrets.places import Keeping, read
 from workers.errors import Failure
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The users of settings.toml. A value, so that master/reconfig sees when one of them is another."""
+
+    users: Mapping[str, str]
+
+    def __call__(self) -> Mapping[str, str]:
+        return self.users
 
 
 def _of_passwords(users: Users) -> Callable[[Mapping[str, Any]], bool]:
@@ -40,6 +51,6 @@ def access_of(keeping: Keeping, chosen: Access, users: Mapping[str, str]) -> dic
         passwords = PasswordFile(keeping.root / chosen.htpasswd_file)
         return web_access(Login(passwords.users), lists, _of_passwords(passwords.users))
     if users:
-        fixed = dict(users)
-        return web_access(Login(lambda: fixed), lists, _of_passwords(lambda: fixed))
+        fixed = Fixed(dict(users))
+        return web_access(Login(fixed), lists, _of_passwords(fixed))
     return {}

@@ -104,9 +104,10 @@ def _reconfig(farm: Farm, *, dry_run: bool) -> None:
     process = master.running()
     if process is None:
         raise master.died()
-    if running == wanted:
-        return
     os.kill(process.pid, signal.SIGHUP)
+    if running == wanted:
+        click.echo("The master reads its secrets again, in case one of them is another.")
+        return
     if not processes.wait_until(lambda: running_inventory(home) == wanted, RECONFIG_S, pause=0.2):
         raise Failure(
             "settings", f"the master did not take the configuration within {RECONFIG_S:.0f} s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from master.complaint import Complaint
 
@@ -65,15 +65,19 @@ def database_complaint(database: Database, masters: Sequence[MasterSettings]) ->
         # Never the address itself: it may hold a password.
         return Complaint("url", "this is no PostgreSQL database", "postgresql://USER@HOST:PORT/NAME",
                          f"{found[0] or 'no'}://, {'a' if found[1] else 'no'} name")  # fmt: skip
-    if found[2] is not None:
+    if found[2] is not None or any("password" in key for key in parse_qs(parts.query)):
         return Complaint("url", "a password stands in the settings", "password_file, for its owner only", "a password")
     return None
 
 
 def cluster_complaint(cluster: Cluster) -> Complaint | None:
     """The first thing about [cluster] that can't be."""
-    parts = urlsplit(cluster.router)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    try:
+        parts = urlsplit(cluster.router)
+        reached = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        reached = False
+    if not reached:
         return Complaint("router", "this is no router", "ws://HOST:PORT/ws or wss://HOST:PORT/ws", cluster.router)
     if cluster.expire_minutes < 2:
         return Complaint("expire_minutes", "masters say once a minute that they live", "2 or more",

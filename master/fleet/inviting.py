@@ -58,7 +58,8 @@ def add_worker(home: Home, matrix: Matrix, settings: Settings, worker: WorkerSet
             "worker", f"{worker.name!r} can't be added to {path}", found=failure.what,
             todo="Add it by hand where the other workers are:" + entry(worker),
         ) from failure  # fmt: skip
-    write_file(path, text.encode())
+    # As it was: for its owner only, should hashes of passwords be in it, and where a link leads.
+    write_file(path.resolve(), text.encode(), path.stat().st_mode & 0o777 if path.exists() else 0o644)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import pwd
 import socket
 import ssl
 import sys
@@ -75,6 +75,13 @@ def try_master(invitation: Invitation) -> str:
 def make_directory(place: Place, invitation: Invitation, checkout: Path, admin: str) -> None:
     """Writes what the worker needs; again and again, with what is new in the invitation."""
     base = place.base
+    for directory in (base, base / "info", place.authority):
+        if directory.is_symlink():
+            # Root may be writing here, and what a build runs may have put it there.
+            raise Failure(
+                "worker", f"{directory} is a link", wanted="a directory of the worker's own",
+                found=f"a link to {directory.readlink()}", todo="Look at who made it, and delete it.",
+            )  # fmt: skip
     for directory in (base, base / "info", place.state):
         directory.mkdir(parents=True, exist_ok=True)
     place.directory.chmod(0o750)
@@ -101,13 +108,17 @@ def make_directory(place: Place, invitation: Invitation, checkout: Path, admin: 
 
 
 def give_to(place: Place, user: str) -> None:
-    """What root made is the worker's own user's. Raises Failure for a user that does not exist."""
+    """What root made is the worker's own user's; never what a link there leads to.
+
+    Raises Failure for a user that does not exist.
+    """
     if os.geteuid() != 0 or user == "root":
         return
     try:
+        number = pwd.getpwnam(user).pw_uid
         for path in [place.directory, *place.directory.rglob("*")]:
-            shutil.chown(path, user)
-    except LookupError as error:
+            os.chown(path, number, -1, follow_symlinks=False)
+    except KeyError as error:
         raise Failure(
             "worker", f"there is no user {user!r} on this machine", todo=f"Make it: useradd --create-home {user}"
         ) from error

@@ -82,16 +82,26 @@ class Ward(BuildbotService):
     # Pings
 
     def _look(self) -> None:
+        """Whatever is the matter with one of them, the others are looked at, and all of them again."""
         now = time.monotonic()
         for worker in list(self.master.workers.workers.values()):
-            mind = getattr(worker.conn, "mind", None)
-            if mind is None:  # not connected, or the master's own hand, which is no process
-                self._asked.pop(worker.workername, None)
-            elif is_silent(self._asked.get(worker.workername), now, self.watch.silent_s):
-                self._cut(worker, mind, now)
-            elif worker.workername not in self._asked:
-                self._ping(worker.workername, mind, now)
-        self._look_at_certificate()
+            try:
+                self._look_at(worker, now)
+            except Exception:
+                log.err(None, f"ward: {worker.workername} could not be looked at")
+        try:
+            self._look_at_certificate()
+        except (OSError, ValueError):
+            log.err(None, "ward: the certificate of the workers' connection can't be read")
+
+    def _look_at(self, worker: Any, now: float) -> None:
+        mind = getattr(worker.conn, "mind", None)
+        if mind is None:  # not connected, or the master's own hand, which is no process
+            self._asked.pop(worker.workername, None)
+        elif is_silent(self._asked.get(worker.workername), now, self.watch.silent_s):
+            self._cut(worker, mind, now)
+        elif worker.workername not in self._asked:
+            self._ping(worker.workername, mind, now)
 
     def _ping(self, name: str, mind: Any, now: float) -> None:
         """Asks for something that costs nothing and is written to no log. Any answer is a sign of life."""

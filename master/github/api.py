@@ -22,7 +22,8 @@ from workers.errors import Failure
 
 TIMEOUT = httpx.Timeout(20, connect=10)
 PAGE = 100
-# A thousand open pull requests, or comments on one: what is beyond says its word through the hook, or once more.
+# A thousand open pull requests, or comments on one. A request beyond is looked at when the hook tells of it; a word for
+# a build beyond is not found, and the label is the other way to say it.
 PAGES = 10
 SPEAKER = Speaker("github", "github", "[github] token_file")
 

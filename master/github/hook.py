@@ -39,7 +39,7 @@ class Hook(resource.Resource):
     def __init__(self, repository: str, secret: str, labels: Sequence[str]) -> None:
         super().__init__()
         self.repository = repository
-        self.secret = secret
+        self._secret = secret
         self.labels = list(labels)
         self.replays = Replays()
 
@@ -71,7 +71,7 @@ class Hook(resource.Resource):
         if len(body) > LARGEST:
             raise Refused(413, f"Larger than {LARGEST} bytes.")
         old = said("x-hub-signature") is not None
-        signature = check_signature(self.secret, said("x-hub-signature-256"), body, old=old)
+        signature = check_signature(self._secret, said("x-hub-signature-256"), body, old=old)
         delivery, name = check_delivery(said("x-github-delivery"), said("x-github-event"))
         event = read(name, body, self.repository, self.labels)
         master = request.site.master

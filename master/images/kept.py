@@ -17,7 +17,8 @@ from workers.errors import Failure
 from workers.images.data import ARCHITECTURES
 from workers.reports.image import ImageReport
 
-# A cell's build names the image that it ran in; so far back that is answered.
+# A cell's build names the image that it ran in; so far back that is answered. The newest of a kind is kept whatever
+# came after it: where it is made may be away for long.
 KEPT = 50
 
 
@@ -61,8 +62,10 @@ def keep(path: Path, report: ImageReport, at: str, build: int) -> Recorded:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        others = [one for one in read(path).images if (one.id, one.engine) != (new.id, new.engine)]
-        record = Record("pymint/images/1", [*others, new][-KEPT:])
+        images = [one for one in read(path).images if (one.id, one.engine) != (new.id, new.engine)] + [new]
+        last = {(one.name, one.architecture): one for one in images}
+        older = [one for one in images[:-KEPT] if last[one.name, one.architecture] is one]
+        record = Record("pymint/images/1", [*older, *images[-KEPT:]])
         write_file(path, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
     return new
 

@@ -14,7 +14,8 @@ from master.notices.choice import Notices
 from master.notices.deciding import Deciding, Ended, Notice
 from master.notices.sending import Sending
 from master.secrets.places import Keeping, secrets_of
-from master.settings import Settings, page_url, workers_of
+from master.settings import Settings, page_url, stays, workers_of
+from master.watch.polling import pollers_of
 
 LOOK_S = 60.0
 
@@ -56,7 +57,8 @@ class Notifying(BuildbotService):
         return bool(self.chosen.mail_to) or self.chosen.webhook is not None
 
     def _build_ended(self, _: Any, build: dict[str, Any]) -> None:
-        if self.wanted:
+        # Every one of several masters hears of it; the one that built it tells.
+        if self.wanted and build["masterid"] == self.master.masterid:
             defer.Deferred.fromCoroutine(self._tell_build(build)).addErrback(log.err, "notices: of a build")
 
     async def _tell_build(self, build: dict[str, Any]) -> None:
@@ -91,6 +93,8 @@ class Notifying(BuildbotService):
         if watch is not None:
             for notice in self.deciding.of_checkup(await watch.measuring.checkup(self.master), self.page):
                 await self.tell(notice)
+        if self.master.config.multiMaster and not pollers_of(self.master):
+            return  # the one that polls tells of workers, for all
         rows = await self.master.data.get(("workers",))
         known = {one["name"]: bool(one["connected_to"]) for one in rows}
         connected = {name: known.get(name, False) for name in self.workers}
@@ -107,5 +111,5 @@ class Notifying(BuildbotService):
 def notifying(home: Home, chosen: Settings) -> Notifying:
     return Notifying(
         chosen=chosen.notices, keeping=secrets_of(home.root, chosen.secrets), branch=chosen.repository.branch,
-        page=page_url(chosen), workers=[one.name for one in workers_of(chosen)],
+        page=page_url(chosen), workers=[one.name for one in workers_of(chosen) if stays(one)],
     )  # fmt: skip

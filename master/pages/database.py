@@ -48,8 +48,8 @@ async def read(master: Any, work: Callable[[Any, Any], T]) -> T:
     return found
 
 
-def commits(connection: Any, tables: Any, repository: str, limit: int) -> list[Commit]:
-    """The newest commits of the repository that anything was asked to be built of, newest first."""
+def commits(connection: Any, tables: Any, repository: str, limit: int, branch: str | None = None) -> list[Commit]:
+    """The newest commits of the repository that anything was asked to be built of, newest first. branch: of one."""
     stamps, changes = tables.sourcestamps, tables.changes
     query = (
         sa.select(stamps.c.id, stamps.c.revision, stamps.c.branch, stamps.c.created_at)
@@ -57,6 +57,8 @@ def commits(connection: Any, tables: Any, repository: str, limit: int) -> list[C
         .order_by(stamps.c.id.desc())
         .limit(3 * limit)
     )
+    if branch is not None:
+        query = query.where(stamps.c.branch == branch)
     found: dict[str, Any] = {}
     for row in connection.execute(query):
         if len(found) < limit:

@@ -78,16 +78,18 @@ async def snapshot(source: Source, query: Query) -> Snapshot:
     wanted = commit_asked(query)
     names = [RELEASE, *source.matrix.by_builder_name]
 
-    def work(connection: Any, tables: Any) -> tuple[list[Commit], dict[str, int]]:
-        found = database.commits(connection, tables, source.repository, 3 * RECENT)
-        return found, database.builder_ids(connection, tables, names)
+    # What pull requests ask for is on other branches, and never released; there may be hundreds of them.
+    branch = source.settings.repository.branch
 
-    commits, builderids = await database.read(source.master, work)
-    # What pull requests ask for is on other branches, and never released.
-    mine = [one for one in commits if one.branch == source.settings.repository.branch]
-    chosen = mine[:RECENT]
+    def work(connection: Any, tables: Any) -> tuple[list[Commit], list[Commit], dict[str, int]]:
+        mine = database.commits(connection, tables, source.repository, RECENT, branch)
+        commits = database.commits(connection, tables, source.repository, 3 * RECENT) if wanted else mine
+        return mine, commits, database.builder_ids(connection, tables, names)
+
+    mine, commits, builderids = await database.read(source.master, work)
+    chosen = mine
     if wanted:
-        chosen = [one for one in commits if one.revision == wanted][:1]
+        chosen = [one for one in (*mine, *commits) if one.revision == wanted][:1]
         if not chosen and not await threads.deferToThread(_known, source, wanted):
             raise NoSuchPage(f"Nothing was ever asked to be built of {wanted}.")
         chosen = chosen or [Commit(wanted, source.settings.repository.branch, source.now())]

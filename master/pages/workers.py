@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from buildbot.process import results
 
 from master import settings as farm_settings
-from master.builders import FARM_WORKER
 from master.pages import connections, database
 from master.pages.connections import Change
 from master.pages.page import Page, Query, Source
@@ -219,7 +218,7 @@ async def snapshot(source: Source, query: Query) -> Snapshot:
     workers = []
     for row, connected, builds in await database.read(source.master, work):
         mine = configured.get(row.name)
-        if mine is None and (row.name.startswith("__") or row.name == FARM_WORKER):
+        if mine is None and (row.name.startswith("__") or row.name == farm_settings.FARM_WORKER):
             continue  # the master's own: they only wait for others
         seen = getattr(alive.get(row.name), "lastMessageReceived", 0)
         workers.append(

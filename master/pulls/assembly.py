@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from master import settings
@@ -45,6 +46,7 @@ def parts_of(home: Home, chosen: Settings, matrix: Matrix, repository: str, main
         return Parts(pages={"change_hook": hook_tree(None)})
     cells, workers = settings.pull_cells(chosen, matrix), settings.pull_workers(chosen)
     store = settings.pull_store_path(chosen, home)
+    require_apart(store, settings.store_path(chosen, home))
     keeper = keeper_of(store, chosen.pull_requests.max_store_gb, chosen.pull_requests.keep_days)
     url = settings.page_url(chosen)
     setup = _setup(home, chosen, repository, keeper=keeper, main=main, pulls=[builder_name(cell) for cell in cells])
@@ -57,6 +59,19 @@ def parts_of(home: Home, chosen: Settings, matrix: Matrix, repository: str, main
         projects=[builders.pull_project()] if cells else [],
         pages={"change_hook": hook_tree(_hook(home, chosen)), PAGE: Archives(store)},
     )
+
+
+def require_apart(store: Path, main: Path) -> None:
+    """Raises Failure where pull requests' archives would lie with main's, by whatever path: what is old there is
+    dropped."""
+    own, other = store.resolve(), main.resolve()
+    if own == other or own in other.parents or other in own.parents:
+        raise Failure(
+            "settings", "[pull_requests] store is not apart from main's archives",
+            wanted="a directory of its own, neither in [store] path nor around it",
+            found=f"{own}, and {other} is main's",
+            todo="Name another. See docs/github.md.",
+        )  # fmt: skip
 
 
 def _setup(home: Home, chosen: Settings, repository: str, *, keeper: Any, main: list[str], pulls: list[str]) -> Setup:

@@ -28,7 +28,7 @@ def limits_of(settings: Settings) -> Limits:
     """Tighter than main's: what runs may have been written to never end, and to say more than anybody can keep."""
     chosen = settings.pull_requests
     silent_s, stage_s = int(60 * chosen.silent_minutes), int(60 * chosen.stage_minutes)
-    return Limits(silent_s, stage_s, chosen.log_mb * 1_000_000, _REPORT_BYTES)
+    return Limits(silent_s, stage_s, chosen.log_mb * 1_000_000, _REPORT_BYTES, settings.watch.floor_gb)
 
 
 def pull_builder(

@@ -23,6 +23,8 @@ SECTIONS: Mapping[Section, str] = {
 # What knows users and the hashes of their passwords: compared, and not written down.
 ACCESS = ("auth", "authz")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# Attributes whose values are nobody's to read; where a secret lies may be told.
+_SECRET = re.compile(r"\A_|(password|secret|token)(?!.*_file\Z)", re.IGNORECASE)
 
 
 def _code() -> str:
@@ -89,7 +91,7 @@ def _worker(one: Any) -> Iterator[tuple[str, str]]:
     """The password is not among it."""
     yield "kind", type(one).__name__
     for name, value in sorted((one._config_kwargs or {}).items()):
-        if "password" not in name:
+        if not _SECRET.search(name):
             yield name, _text(value)
 
 
@@ -111,7 +113,7 @@ def _text(value: Any, depth: int = 0) -> str:
     if not _ADDRESS.search(said):
         return said
     if hasattr(value, "__dict__") and depth < 6 and not callable(value):
-        inner = {key: one for key, one in vars(value).items() if not key.startswith("_") and "password" not in key}
+        inner = {key: one for key, one in vars(value).items() if not _SECRET.search(key)}
         return f"{type(value).__name__}{_text(inner, depth + 1)}"
     return _ADDRESS.sub("", said)
 

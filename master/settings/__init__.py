@@ -3,6 +3,7 @@
 from master.cluster.choice import MasterSettings
 from master.settings.checks import check, load
 from master.settings.derived import (
+    FARM_WORKER,
     LOCAL_WORKER,
     builds,
     disk_wanted_gb,
@@ -19,6 +20,7 @@ from master.settings.derived import (
     push_cells,
     release_cells,
     repository_url,
+    stays,
     store_path,
     store_place,
     uses_tls,
@@ -31,6 +33,7 @@ from master.settings.reading import parse
 from master.settings.tables import Settings, WorkerSettings
 
 __all__ = [
+    "FARM_WORKER",
     "LOCAL_WORKER",
     "MasterSettings",
     "Settings",
@@ -53,6 +56,7 @@ __all__ = [
     "push_cells",
     "release_cells",
     "repository_url",
+    "stays",
     "store_path",
     "store_place",
     "uses_tls",

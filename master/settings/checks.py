@@ -9,7 +9,7 @@ from pathlib import Path
 from master.access import choice as access_choice
 from master.bucket import choice as bucket_choice
 from master.cluster import choice as cluster_choice
-from master.complaint import Complaint
+from master.complaint import URL, Complaint
 from master.fleet import choice as fleet_choice
 from master.github import choice as github_choice
 from master.home import Home
@@ -20,7 +20,7 @@ from master.release import choice as release_choice
 from master.retention import choice as retention_choice
 from master.secrets import choice as secrets_choice
 from master.secrets.named import named
-from master.settings.derived import for_master, is_loopback, pull_workers, workers_of
+from master.settings.derived import FARM_WORKER, for_master, is_loopback, pull_workers, workers_of
 from master.settings.reading import parse, wrong
 from master.settings.tables import Settings, WorkerSettings
 from master.signing import choice as signing_choice
@@ -32,12 +32,33 @@ from workers.model import Matrix
 WORKER_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,39}\Z")
 
 
+def _numbers(settings: Settings) -> Iterator[tuple[str, str, float | None, float, float]]:
+    """Section, key, value, least and most, of the sections that have no module of their own; None is left out."""
+    port, build = (1, 65535), settings.build
+    yield "web", "port", settings.web.port, *port
+    yield "protocol", "port", settings.protocol.port, *port
+    yield "notices", "smtp_port", settings.notices.smtp_port, *port
+    yield "repository", "poll_s", settings.repository.poll_s, 1, 86_400
+    yield "build", "jobs", build.jobs, 1, 10_000
+    for key in ("silent_minutes", "stage_minutes"):
+        yield "build", key, getattr(build, key), 1, 100_000
+    yield "build", "keep_log_days", build.keep_log_days, 1, 100_000
+    for number, one in enumerate(settings.workers or []):
+        yield f"workers[{number}]", "max_builds", one.max_builds, 1, 1000
+        yield f"workers[{number}]", "disk_gb", one.disk_gb, 0, 1_000_000
+    for number, master in enumerate(settings.masters):
+        for key in ("web_port", "worker_port"):
+            yield f"masters[{number}]", key, getattr(master, key), *port
+
+
 def _of_worker(worker: WorkerSettings, seen: set[str], matrix: Matrix) -> Iterator[Complaint]:
     if not WORKER_NAME.match(worker.name):
         wanted = "small letters, digits and dashes, at most 40"
         yield Complaint("name", "this is no name for a worker", wanted, repr(worker.name))
     if worker.name in seen:
         yield Complaint("name", "two workers have the same name", "another name for one of them", repr(worker.name))
+    if worker.name == FARM_WORKER:
+        yield Complaint("name", "the master's own worker is called so", "another name", repr(worker.name))
     for target in worker.cross:
         if matrix.targets[target].os != "linux":
             yield Complaint("cross", "this can't be built on another system", "Linux targets", target)
@@ -52,6 +73,16 @@ def _of_worker(worker: WorkerSettings, seen: set[str], matrix: Matrix) -> Iterat
 
 def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Complaint | None, str]]:
     """Section, what is wrong there, what to do."""
+    for section, key, value, least, most in _numbers(settings):
+        if value is not None and not least <= value <= most:
+            complaint = Complaint(key, "this number can't be used", f"{least} to {most}", repr(value))
+            yield section, complaint, "Change it in settings.toml. docs/settings.md lists every setting."
+    if settings.web.url is not None and not URL.match(settings.web.url):
+        yield (
+            "web",
+            Complaint("url", "this is no address", "http(s)://host/…", repr(settings.web.url)),
+            "See docs/settings.md.",
+        )
     seen: set[str] = set()
     for number, worker in enumerate(settings.workers or []):
         for complaint in _of_worker(worker, seen, matrix):

@@ -18,6 +18,8 @@ from workers.machine import native_target
 from workers.model import Cell, Matrix
 
 LOCAL_WORKER = "local"
+# In the master itself: see master/builders.py.
+FARM_WORKER = "farm"
 # Of a store's bucket: to connect, and without a byte.
 STORE_CONNECT_S, STORE_READ_S = 5, 60
 # What `./mint build` asks for before it begins: a cold pgo+lto build takes about 6 GB.
@@ -78,6 +80,11 @@ def main_workers(settings: Settings) -> list[WorkerSettings]:
 def pull_workers(settings: Settings) -> list[WorkerSettings]:
     """Those that build pull requests, and nothing else."""
     return [worker for worker in workers_of(settings) if worker.pull_requests]
+
+
+def stays(worker: WorkerSettings) -> bool:
+    """Whether a worker is connected while it builds nothing: one that is started for each build is not."""
+    return worker.docker is None and worker.kubernetes is None
 
 
 def builds(worker: WorkerSettings, cell: Cell) -> bool:

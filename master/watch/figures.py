@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from twisted.internet import defer, threads
+from twisted.python import log
 
 from master.release.model import Readiness
 
@@ -66,12 +67,16 @@ class Remembered(Generic[T]):
             return defer.succeed(self.answer)
         self._busy, first = True, self._asked is None
         asking = threads.deferToThread(self._ask)
-        asking.addCallbacks(self._answered, lambda _: self.answer).addBoth(self._ended)
+        asking.addCallbacks(self._answered, self._unanswered).addBoth(self._ended)
         return asking if first else defer.succeed(self.answer)
 
     def _answered(self, answer: T) -> T:
         self.answer = answer
         return answer
+
+    def _unanswered(self, failure: Any) -> T:
+        log.msg(f"watch: a figure is as it was before: {failure.getErrorMessage()}")
+        return self.answer
 
     def _ended(self, answer: T) -> T:
         self._busy, self._asked = False, time.monotonic()
@@ -126,7 +131,7 @@ def read_database(model: Any, connection: Any, now: float, branch: str) -> dict[
 
 
 class Reading:
-    """Reads Figures. names: the workers of the settings; Buildbot lists its own helpers among its workers, too."""
+    """Reads Figures. names: of the workers that stay connected; Buildbot lists its own helpers, too."""
 
     def __init__(
         self, *, store: Path, incoming: Path, database: Path | None, names: list[str], branch: str,

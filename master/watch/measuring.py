@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from twisted.internet import defer, threads
 
 from master.bucket.access import Bucket
-from master.watch.polling import last_poll
+from master.watch.polling import last_poll, pollers_of
 from master.watch.vitals import Checkup, Limits, Vitals, judge
 
 # Longer than a busy disk takes, shorter than a person waits.
@@ -92,7 +92,9 @@ class Measuring:
             unwritable=unwritable,
             bucket=bucket,
         )
-        checks = judge(self.vitals, self.limits)
+        # Of several masters another one looks at the repository; where there is one it has begun within a second.
+        polls = not master.config.multiMaster or bool(pollers_of(master))
+        checks = judge(self.vitals, self.limits if polls else replace(self.limits, poll_s=None))
         return Checkup(all(one.ok for one in checks), int(time.time()), checks)
 
     @defer.inlineCallbacks
@@ -169,5 +171,6 @@ async def _asked(master: Any, question: defer.Deferred[Any], instead: Any) -> An
         raise
     except Exception as error:  # whatever it was, the farm is not well
         if isinstance(instead, tuple) and instead and isinstance(instead[0], str):
-            return (instead[0] if isinstance(error, defer.TimeoutError) else str(error).splitlines()[0], *instead[1:])
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            return (instead[0] if isinstance(error, defer.TimeoutError) else said, *instead[1:])
         return instead

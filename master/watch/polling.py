@@ -23,9 +23,14 @@ class Poller(GitPoller):
         return found
 
 
+def pollers_of(master: Any) -> list[Poller]:
+    """Those that look. Of several masters it is one that does, for all."""
+    return [one for one in master.change_svc or () if isinstance(one, Poller) and one.active]
+
+
 def last_poll(master: Any) -> float | None:
     """Seconds since the oldest of the pollers' last good looks; None when one had none yet, or there is none."""
-    pollers = [one for one in master.change_svc or () if isinstance(one, Poller)]
+    pollers = pollers_of(master)
     times = [one.polled_at for one in pollers]
     known = [one for one in times if one is not None]
     return time.monotonic() - min(known) if known and len(known) == len(times) else None

@@ -93,7 +93,7 @@ def poll_limit(poll_s: float) -> float:
 
 def _poller(vitals: Vitals, limits: Limits) -> Check:
     if limits.poll_s is None:
-        return Check("poller", True, "nothing is polled")
+        return Check("poller", True, "nothing is polled by this master")
     most = poll_limit(limits.poll_s)
     wanted = f"the repository was looked at within {most:.0f} s"
     if vitals.polled is None:

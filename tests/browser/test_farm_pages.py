@@ -130,3 +130,13 @@ def test_a_narrow_window_scrolls_tables_and_not_the_page(page: Page, built: dict
         page.open(f"pages/{path}").element("main.mint h1")
         wide = page.browser.execute_script("return document.documentElement.scrollWidth")
         assert wide <= 400, path
+
+
+def test_what_a_proxy_says_for_a_master_that_is_away_is_not_put_into_the_page(page: Page) -> None:
+    page.open("#/farm/matrix").element("main.mint h1")
+    page.browser.execute_script(
+        "window.fetch = async () => new Response('<html><h1>502 by a proxy</h1></html>', {status: 502});"
+        "window.location.hash = '#/farm/readiness';"
+    )
+    page.shows("The master does not answer. This page tries again by itself.")
+    assert "502" not in page.text()

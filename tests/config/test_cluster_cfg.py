@@ -15,6 +15,9 @@ from buildbot.util.service import ClusteredBuildbotService
 from master.access import RELEASE
 from master.cluster.postgres import Strategy
 from master.forms import FARM
+from master.home import Home
+from master.reconfig.candidate import inventory_for
+from master.reconfig.inventory import changes
 from workers.model import ROOT
 
 SETTINGS = """
@@ -63,6 +66,14 @@ def test_both_have_all_builders_forms_and_workers_and_share_nothing_that_is_insi
         assert config.multiMaster
         assert config.mq["router_url"] == "ws://10.0.0.1:9980/ws"
     assert (a.www["port"], b.www["port"]) == ("tcp:8010:interface=127.0.0.1", "tcp:8011:interface=127.0.0.1")
+
+
+def test_what_a_reconfiguration_would_change_is_known_of_each_master(tmp_path: Path) -> None:
+    """Nothing, where the file is the one that it works by."""
+    running = load(tmp_path, "b").services["running"]._config_kwargs["inventory"]
+    home = Home(tmp_path, ROOT, "b")
+    home.secrets.chmod(0o700)
+    assert changes(running, inventory_for(home, home.settings_file)) == []
 
 
 def test_a_release_waits_for_that_of_another_master(tmp_path: Path) -> None:

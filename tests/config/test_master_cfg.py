@@ -15,7 +15,6 @@ from twisted.internet import defer
 
 from master import settings
 from master.access import RELEASE, hash_of
-from master.builders import FARM_WORKER
 from master.forms import FARM, FORCE_CELL, FORCE_FARM
 from master.schedulers import CHOSEN_CELLS, PUSH
 from master.updates.looking_after import PINS, PINS_FORM, PINS_NIGHTLY
@@ -105,7 +104,7 @@ def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path
 
 def test_without_settings_this_machine_builds_its_own_target(tmp_path: Path) -> None:
     config = load(tmp_path)
-    assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, FARM_WORKER}
+    assert {one.workername for one in config.workers} == {settings.LOCAL_WORKER, settings.FARM_WORKER}
     native = native_target()
     assert native
     assert all(native in name for name in builders(config) if name not in NO_CELLS)
@@ -159,7 +158,7 @@ def test_every_worker_has_work(config: Any) -> None:
 
 def test_the_fan_out_and_releases_take_no_worker_from_the_cells(config: Any) -> None:
     for name, one in builders(config).items():
-        assert one.workernames == [FARM_WORKER if name in NO_CELLS else "local"]
+        assert one.workernames == [settings.FARM_WORKER if name in NO_CELLS else "local"]
 
 
 def test_releases_are_made_one_at_a_time(config: Any) -> None:
@@ -328,6 +327,8 @@ def allowed(
         ("force", ("forceschedulers", RELEASE), {}),
         ("force", ("forceschedulers", "housekeeping-now"), {"builderid": RELEASES_ID}),
         ("force", ("forceschedulers", "housekeeping-now"), {"builderid": str(RELEASES_ID)}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": f"0{RELEASES_ID}"}),
+        ("force", ("forceschedulers", "housekeeping-now"), {"builderid": f" {RELEASES_ID}"}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": [RELEASE]}),
         ("force", ("forceschedulers", FORCE_CELL), {"builderNames": RELEASE}),
         ("rebuild", ("builds", "1"), {}),
@@ -370,4 +371,6 @@ def test_workers_may_be_containers_and_pods_and_the_ward_looks_after_all(tmp_pat
     names = step_names(builders(config)["images-x86_64"])
     assert names == ["fit", "checkout", "image-build", "image-fips-policy"]
     assert builders(config)["images-x86_64"].workernames == ["iron"]
+    for name in ("notices", "watch"):
+        assert config.services[name]._config_kwargs["workers"] == ["iron"], "the others are away between two builds"
     assert config.schedulers["force-images"].builderNames == ["images-x86_64"]

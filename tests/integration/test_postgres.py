@@ -76,6 +76,10 @@ def test_the_gate_and_the_signer_read_it_too(farm: Farm) -> None:
     assert [(one["builder"], one["state"]) for one in said["cells"]] == [(cell_name(), "ready")], said
 
 
+def test_it_is_well_with_a_database_that_is_no_file(farm: Farm) -> None:
+    until("it is well", lambda: farm.http.get("health").status_code == 200)
+
+
 def test_a_dry_run_which_has_no_network_is_told_what_the_database_says(farm: Farm, tmp_path: Path) -> None:
     head = commit(farm.repository, {})
     environment = {**os.environ, "MINT_HOME": str(farm.home.root)}

@@ -61,6 +61,10 @@ def test_a_new_configuration_is_shown_put_in_force_and_loses_no_build(own_farm: 
     assert done.stdout.splitlines()[-1] == "In force; what was running goes on."
     assert mac in {one["name"] for one in farm.get("builders")["builders"]}
     assert farm.http.get("health").status_code == 503
+    taken = farm.log("master").count("configuration update complete")
+    again = mint(farm, "reconfig")
+    assert again.stdout.splitlines()[-1] == "The master reads its secrets again, in case one of them is another."
+    until("it has", lambda: farm.log("master").count("configuration update complete") == taken + 1)
     assert farm.finished(request)["results"] == 0
     assert len(farm.builds(request)) == 1, "it was not begun again"
     text = farm.home.running.read_text()

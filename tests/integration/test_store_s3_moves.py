@@ -114,5 +114,3 @@ def test_a_stage_without_network_finds_here_what_it_needs_and_what_a_dry_run_mad
     for made in (rehearsal, plan):
         assert kept.read(other.root, made.tag, identity(made)) == made
         assert all(other.checked(Stored(it.name, it.sha256, it.size)) for it in made.assets)
-
-

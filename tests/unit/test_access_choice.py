@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from master import settings
+from master.access import __main__ as printing
 from master.access.choice import Access
 from master.access.passwords import PasswordFile, hash_of, matches, read_htpasswd
+from master.access.web import Login
 from master.settings import check, parse
 from workers.errors import Failure
 from workers.model import load_matrix
 
+Capture = pytest.CaptureFixture[str]
 HASH = hash_of("right")
 GITHUB = 'github_organization = "example"\ngithub_client_id = "i"\ngithub_client_secret_file = "s"\n'
 
@@ -74,8 +78,34 @@ def test_bcrypt_and_scrypt_are_taken_and_compared(tmp_path: Path) -> None:
     assert [matches("right", found[name]) for name in ("anna", "otto")] == [True, True]
     assert [matches("wrong", found[name]) for name in ("anna", "otto")] == [False, False]
     assert not matches("x" * 73, crypted)
+    assert not matches("right", f"$2b$99${'a' * 53}"), "bcrypt has no such cost, and says so with an error"
     assert not matches("right", "plain")
     assert not matches("", "")
+
+
+def test_a_name_that_nobody_has_costs_as_much_as_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[str] = []
+
+    def right(word: str, wanted: str) -> bool:
+        held.append(wanted)
+        return True
+
+    monkeypatch.setattr("master.access.web.matches", right)
+    crypted = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    assert not Login(lambda: {"anna": crypted}).check_credentials(b"mallory", b"right")
+    assert held == [crypted], "not scrypt, which takes longer"
+
+
+def test_the_lines_for_a_user_are_toml_whatever_the_name(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda: "right")
+    assert printing.main(["anna.b c"]) == 0
+    users = tomllib.loads(capsys.readouterr().out)["login"]["users"]
+    assert matches("right", users["anna.b c"])
+    assert printing.main([]) == 1
+    assert "usage" in capsys.readouterr().err
+    monkeypatch.setattr("getpass.getpass", lambda: "")
+    assert printing.main(["anna"]) == 1
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

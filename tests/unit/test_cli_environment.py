@@ -36,6 +36,20 @@ def run(checkout: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
     )
 
 
+def test_the_chosen_python_may_lie_below_a_name_with_a_space(checkout: Path, tmp_path: Path) -> None:
+    chosen = tmp_path / "my pythons" / "python3"
+    chosen.parent.mkdir()
+    chosen.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    chosen.chmod(0o755)
+    (checkout / "master" / "cli" / "environment.py").write_text(
+        "from pathlib import Path\n"
+        "made = Path(__file__).parents[2] / '.venv' / 'bin' / 'python'\n"
+        "made.parent.mkdir(parents=True)\nmade.write_text('#!/bin/sh\\necho made\\n')\nmade.chmod(0o755)\n"
+    )
+    done = run(checkout, MINT_PYTHON=str(chosen))
+    assert done.stdout == "made\n", done.stderr
+
+
 def test_all_dependencies_are_installed_and_each_has_an_exact_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = environment.requirements(project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import plistlib
 import shutil
 import subprocess
@@ -116,6 +117,41 @@ def test_a_workers_directory_holds_its_password_for_its_owner_only(tmp_path: Pat
     assert (place.base / "password").stat().st_mode & 0o777 == 0o600
     joining.make_directory(place, dataclasses.replace(INVITATION, authority="new"), ROOT, "anna@mac")
     assert [path.read_text() for path in place.authority.iterdir()] == ["new"]
+
+
+def test_a_worker_that_plants_a_link_gets_nothing_of_root_s(tmp_path: Path) -> None:
+    """Root makes a worker anew whose user has run what strangers wrote."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    place, secret = joining.Place(tmp_path / "mac-1"), tmp_path / "shadow"
+    secret.write_text("root's")
+    joining.make_directory(place, INVITATION, ROOT, "anna@mac")
+    (place.base / "info" / "link").symlink_to(secret)
+    joining.give_to(place, "nobody")
+    assert secret.stat().st_uid == 0
+    assert (place.base / "info").owner() == "nobody"
+    elsewhere = tmp_path / "certs"
+    elsewhere.mkdir()
+    (elsewhere / "ca.pem").write_text("trusted")
+    shutil.rmtree(place.authority)
+    place.authority.symlink_to(elsewhere)
+    with pytest.raises(Failure, match=f"{place.authority} is a link"):
+        joining.make_directory(place, INVITATION, ROOT, "anna@mac")
+    assert [one.name for one in elsewhere.iterdir()] == ["ca.pem"]
+    with pytest.raises(Failure, match="there is no user 'no-such-user'"):
+        joining.give_to(joining.Place(tmp_path / "x"), "no-such-user")
+
+
+def test_settings_that_are_for_their_owner_only_stay_so(tmp_path: Path) -> None:
+    home, before = home_with(tmp_path, "")
+    real = tmp_path / "etc.toml"
+    home.settings_file.rename(real)
+    real.chmod(0o600)
+    home.settings_file.symlink_to(real)
+    inviting.add_worker(home, MATRIX, before, inviting.asked_for("mac-1", [MAC], None))
+    assert home.settings_file.is_symlink()
+    assert "mac-1" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o600
 
 
 def kept(user: str = "pymint", top: str = "/srv/mint") -> Kept:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from buildbot.process.properties import Properties
 from twisted.internet import defer
+from twisted.spread.pb import DeadReferenceError
 
 from master.fleet.choice import Docker, Protocol, Watch, docker_complaint, protocol_complaint, watch_complaint
 from master.fleet.notices import KEPT, Notice, kept
@@ -129,6 +131,28 @@ def test_a_worker_that_goes_while_it_builds_is_lost_and_one_that_goes_idle_is_no
     assert events == []
     made.went(hand, ["cpython-3.13"])
     assert notices_of(hand)[-1].kind == "lost"
+
+
+def test_one_that_can_not_be_asked_keeps_no_other_from_being_looked_after(tmp_path: Path) -> None:
+    """A broker that is just gone raises at once, and a certificate may be taken away; the next look has to come."""
+    made, _ = ward()
+    made.certificate = tmp_path / "gone.pem"
+    asked: list[str] = []
+
+    def gone(name: str) -> Any:
+        raise DeadReferenceError("Calling Stale Broker")
+
+    def heard(name: str) -> Any:
+        asked.append(name)
+        return defer.succeed("4.3.0")
+
+    hands = [Hand(), Hand()]
+    for hand, name, call in zip(hands, ("a", "b"), (gone, heard), strict=True):
+        hand.workername, hand.conn = name, SimpleNamespace(mind=SimpleNamespace(callRemote=call))
+    made.master.workers = SimpleNamespace(workers={one.workername: one for one in hands})
+    made._look()
+    made._look()
+    assert asked == ["getVersion"] * 2
 
 
 def test_plain_text_beyond_loopback_has_to_be_asked_for() -> None:

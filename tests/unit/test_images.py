@@ -167,6 +167,15 @@ def test_the_newest_good_image_of_a_processor_is_what_is_started(tmp_path: Path)
     assert (kept.newest(file, "build", X86).id, len(kept.read(file).images)) == (ID, 3)
 
 
+def test_the_newest_of_a_processor_that_makes_none_for_long_is_not_forgotten(tmp_path: Path) -> None:
+    file = tmp_path / "images.json"
+    kept.keep(file, report(architecture="arm64"), "0", 0)
+    for number in range(kept.KEPT + 5):
+        kept.keep(file, report(id=f"sha256:{number:064x}"), "1", number)
+    assert kept.newest(file, "build", ARM).id == ID
+    assert len(kept.read(file).images) == kept.KEPT + 1
+
+
 @pytest.mark.parametrize(
     "bad", [report(ok=False), report(smoke=[]), report(smoke=[SmokeTest("true", True, ""), SmokeTest("x", False, "")])]
 )

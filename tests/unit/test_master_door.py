@@ -31,6 +31,24 @@ def test_a_farm_behind_a_proxy_is_known_by_its_public_name() -> None:
     assert admitted(PUBLIC, "127.0.0.1:8010", None)
 
 
+@pytest.mark.parametrize(
+    ("url", "port", "host", "origin"),
+    [
+        ("http://BUILD01:8010/", 8010, "build01:8010", "http://build01:8010"),
+        ("https://Mint.Example/", 8010, "mint.example", "https://mint.example"),
+        ("https://mint.example:443/", 8010, "mint.example", "https://mint.example"),
+        ("https://mint.example/", 8010, "mint.example:443", "https://mint.example"),
+        ("http://127.0.0.1:80/", 80, "127.0.0.1", "http://127.0.0.1"),
+        ("http://127.0.0.1:80/", 80, "localhost:80", "http://localhost"),
+    ],
+)
+def test_an_address_is_known_as_browsers_write_it(url: str, port: int, host: str, origin: str) -> None:
+    known = origins_of(url, port)
+    assert admitted(known, host, origin)
+    assert not admitted(known, f"evil.{host}", None)
+    assert not admitted(known, host, "http://evil.example")
+
+
 def test_a_password_is_known_by_its_hash_only() -> None:
     hashed = hash_of("correct horse")
     assert "correct" not in hashed

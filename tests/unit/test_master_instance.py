@@ -88,6 +88,10 @@ def test_passwords_are_made_once_and_nobody_else_reads_them(home: Home) -> None:
     path.chmod(0o644)
     with pytest.raises(Failure, match="can be read by everyone"):
         instance.worker_password(home, worker)
+    path.chmod(0o600)
+    path.write_text("\n")
+    with pytest.raises(Failure, match="is empty: whoever knows its name could be it"):
+        instance.worker_password(home, worker)
 
 
 def test_the_worker_is_told_where_to_connect_and_where_to_work(home: Home) -> None:

@@ -81,3 +81,11 @@ class TestMirror(unittest.TestCase):
         text = await self.refusal("")
         assert "/no/such/repository could not be fetched" in text
         assert "[repository] url" in text
+
+    async def test_a_commit_that_was_taken_off_the_branch_is_not_on_it(self) -> None:
+        """It may have been taken off because nobody is to have it."""
+        second = commit(self.repository, "second")
+        assert await self.mirror.on_branch(reactor, second, "main")
+        git(self.repository, "reset", "--quiet", "--hard", self.first)
+        assert not await self.mirror.on_branch(reactor, second, "main")
+        assert await self.mirror.on_branch(reactor, self.first, "main")

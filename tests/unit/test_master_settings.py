@@ -219,6 +219,32 @@ def test_what_can_not_be_done_with_github_is_said(toml: str, place: str, text: s
     assert "docs/github.md" in said
 
 
+@pytest.mark.parametrize(
+    ("toml", "place"),
+    [
+        ("[web]\nport = 0\n", ":2: [web] port"),
+        ("[web]\nport = 65536\n", ":2: [web] port"),
+        ("[protocol]\nport = -1\n", ":2: [protocol] port"),
+        ("[notices]\nsmtp_port = 0\n", ":2: [notices] smtp_port"),
+        ("[repository]\npoll_s = 0\n", ":2: [repository] poll_s"),
+        ("[build]\njobs = 0\n", ":2: [build] jobs"),
+        ("[build]\nsilent_minutes = -5\n", ":2: [build] silent_minutes"),
+        ("[build]\nstage_minutes = 0\n", ":2: [build] stage_minutes"),
+        ("[build]\nkeep_log_days = -1\n", ":2: [build] keep_log_days"),
+        (STRANGERS + "max_builds = 0\n", ":8: [workers] max_builds"),
+        (STRANGERS + "disk_gb = nan\n", ":8: [workers] disk_gb"),
+        ('[web]\nurl = "mint.example"\n', ":2: [web] url"),
+        (STRANGERS.replace("strangers", "farm"), ":5: [workers] name"),
+        ('[database]\nurl = "postgresql://db/x?password=y"\n', ":2: [database] url"),
+        ('[cluster]\nrouter = "ws://h:99999/ws"\n', ":2: [cluster] router"),
+    ],
+)
+def test_a_value_that_nothing_could_work_with_is_refused(toml: str, place: str) -> None:
+    said = refusal(toml)
+    assert place in said
+    assert "wanted" in said
+
+
 def test_unknown_names_of_pull_requests_are_answered_with_the_known_ones() -> None:
     assert "there is no cell 'x'" in refusal(HUB + STRANGERS + '[pull_requests]\ncells = ["x"]\n')
     assert "there is no set 'x'" in refusal(HUB + STRANGERS + '[pull_requests]\nset = "x"\n')

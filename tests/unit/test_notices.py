@@ -11,15 +11,19 @@ from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from twisted.internet import defer
 
 from master.notices.choice import Notices, complaint
 from master.notices.deciding import Deciding, Ended, Notice
 from master.notices.sending import Sending
+from master.notices.service import Notifying
 from master.secrets.places import Keeping
+from master.watch.polling import Poller
 from master.watch.vitals import Check, Checkup
 from tests.integration.farm import free_port
 
@@ -76,6 +80,42 @@ def test_a_worker_is_lost_after_its_time_and_told_once() -> None:
     looks = [(False, 0), (False, 899), (False, 900), (False, 2000), (True, 2001), (False, 2002), (False, 2900)]
     told = [[n.subject for n in one.of_workers({"local": there}, now, "")] for there, now in looks]
     assert told == [[], [], ["The worker local is lost"], [], ["The worker local is back"], [], []]
+
+
+class Told(Notifying):
+    """Its master is given, not found by what it is a part of; sends nothing."""
+
+    master: Any = None
+
+    async def _tell_build(self, build: dict[str, Any]) -> None:
+        self.told.append(build["buildid"])
+
+    async def tell(self, notice: Notice) -> None:
+        self.told.append(notice.subject)
+
+
+@pytest.mark.parametrize(("several", "polls", "told"), [(False, False, True), (True, True, True), (True, False, False)])
+def test_of_several_masters_one_tells(several: bool, polls: bool, told: bool) -> None:
+    made = Told(name="notices")
+    made.told = []
+    made.chosen, made.page, made.workers = Notices(["a@example.org"], "b@example.org"), "", ["local"]
+    made.deciding = Deciding("main", 0)
+    poller = object.__new__(Poller)
+    poller.active = polls
+
+    async def get(path: Any) -> list[Any]:
+        return []
+
+    made.master = SimpleNamespace(
+        masterid=1, config=SimpleNamespace(multiMaster=several), change_svc=[poller],
+        data=SimpleNamespace(get=get), service_manager=SimpleNamespace(namedServices={}),
+    )  # fmt: skip
+    for master in (1, 2):
+        made._build_ended(None, {"masterid": master, "buildid": 10 + master})
+    assert made.told == [11], "each master hears of each build"
+    made.told.clear()
+    defer.Deferred.fromCoroutine(made._tell_state())
+    assert made.told == (["The worker local is lost"] if told else [])
 
 
 class Sink:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import zstandard
+from buildbot.db.model import Model
 
-from master.pages import archive, charts, contents, listed, readiness, trends, workers
+from master.pages import archive, charts, contents, database, listed, readiness, trends, workers
 from master.pages.connections import Change
 from master.pages.database import Commit
 from master.pages.page import Frame, Page, render
@@ -237,3 +239,20 @@ def test_readiness_speaks_in_the_gate_s_words() -> None:
     html = shown(readiness.PAGE, readiness.model(dataclasses.replace(said, answers=[(commit, ready)]), {}))
     assert "../#/builders/4/force/release" in html
     assert f"--sha {SHA}" in html
+
+
+def test_commits_of_the_branch_are_found_behind_any_number_of_pull_requests() -> None:
+    engine = sa.create_engine("sqlite://")
+    Model.metadata.create_all(engine)
+    with engine.connect() as connection:
+        for number in range(200):
+            branch = "main" if number < 2 else f"refs/pull/{number}/head"
+            connection.execute(
+                Model.sourcestamps.insert().values(
+                    ss_hash=str(number), branch=branch, revision=f"{number:040x}", repository="r", project="",
+                    codebase="", created_at=number,
+                )
+            )  # fmt: skip
+        found = database.commits(connection, Model, "r", 10, "main")
+        assert [one.seen_at for one in found] == [1, 0]
+        assert len(database.commits(connection, Model, "r", 10)) == 10

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from twisted.internet import defer, task
 
-from master.watch.vitals import Limits, Vitals, judge
+from master import settings
+from master.home import Home
+from master.watch.measuring import Measuring, Places, _asked
+from master.watch.polling import Poller
+from master.watch.service import watch_of
+from master.watch.vitals import Check, Limits, Vitals, judge
+from workers.model import ROOT, load_matrix
 
 LIMITS = Limits(poll_s=10, disk=5 * 10**9)
 WELL = Vitals(up=1000, sign_of_life=20, polled=12, free={"/srv": 6 * 10**9})
@@ -47,3 +58,46 @@ def test_a_master_that_has_just_started_has_time_to_look_at_the_repository() -> 
 def test_a_slow_pollers_limit_grows_with_its_pace() -> None:
     assert bad(replace(WELL, polled=5000), replace(LIMITS, poll_s=600)) == []
     assert bad(replace(WELL, polled=None), replace(LIMITS, poll_s=None)) == []
+
+
+def test_an_error_without_a_word_is_an_answer_too() -> None:
+    master = SimpleNamespace(reactor=task.Clock())
+    asked = defer.Deferred.fromCoroutine(_asked(master, defer.fail(AssertionError()), ("late", True, None)))
+    assert asked.result == ("AssertionError", True, None)
+
+
+def test_a_servers_database_is_no_file_that_could_be_missing(tmp_path: Path) -> None:
+    home = Home(tmp_path, ROOT)
+    for text, wanted in (("", home.database), ('[database]\nurl = "postgresql://pymint@db/pymint"\n', None)):
+        home.settings_file.write_text(text)
+        watch: Any = watch_of(home, settings.load(home, load_matrix()), None)  # type: ignore[arg-type]
+        assert watch._config_kwargs["places"].database == wanted
+
+
+def poller(*, active: bool, polled: bool) -> Poller:
+    made = object.__new__(Poller)
+    made.active = active
+    made.polled_at = time.monotonic() if polled else None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("several", "active", "polled", "ok"),
+    [(True, False, False, True), (True, True, True, True), (True, True, False, False), (False, True, False, False)],
+)
+def test_of_several_masters_only_the_one_that_polls_is_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: bool, active: bool, polled: bool, ok: bool
+) -> None:
+    """Long after the start."""
+    monkeypatch.setattr("master.watch.measuring.BEGAN", time.monotonic() - 10_000)
+    master = SimpleNamespace(
+        reactor=task.Clock(), change_svc=[poller(active=active, polled=polled)],
+        config=SimpleNamespace(multiMaster=several),
+        db=SimpleNamespace(pool=SimpleNamespace(do=lambda thd: defer.succeed((1, time.time())))),
+        mq=SimpleNamespace(startConsuming=lambda heard, key: defer.fail(ValueError("none")), produce=None),
+    )  # fmt: skip
+    monkeypatch.setattr("master.watch.measuring.threads.deferToThread", defer.maybeDeferred)
+    measuring = Measuring(Places(tmp_path / "store", tmp_path / "incoming", None), Limits(10, 0))
+    found = defer.Deferred.fromCoroutine(measuring._measure(master)).result
+    checks: dict[str, Check] = {one.name: one for one in found.checks}
+    assert checks["poller"].ok is ok

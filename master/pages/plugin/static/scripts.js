@@ -5,6 +5,7 @@
   const { createElement, useEffect, useRef } = window.React;
   const { useLocation, useNavigate } = window.ReactRouterDOM;
   const FRESH_MS = 20000;
+  const AWAY = "The master does not answer. This page tries again by itself.";
 
   // Below wherever a proxy puts the farm.
   const base = () => window.location.pathname.replace(/[^/]*$/, "");
@@ -27,9 +28,11 @@
       if (answer.status === 401 || answer.status === 403) {
         return refusal("Log in to read this (at the upper right).");
       }
-      return await answer.text();
+      const html = await answer.text();
+      // A proxy's own page of an error is not the farm's, and not put into this one.
+      return html.trimStart().startsWith("<main ") ? html : refusal(AWAY);
     } catch (problem) {
-      return signal.aborted ? null : refusal("The master does not answer. This page tries again by itself.");
+      return signal.aborted ? null : refusal(AWAY);
     }
   };
 
