@@ -50,8 +50,14 @@ class Push(schedulers.SingleBranchScheduler):
 
     @defer.inlineCallbacks
     def activate(self) -> Any:
+        # One that comes in between the two would be remembered, and the older ones taken for handled and forgotten.
+        yield self._change_consumption_lock.run(self._activate)
+
+    @defer.inlineCallbacks
+    def _activate(self) -> Any:
         yield super().activate()
-        yield self.catch_up()
+        if self.enabled:
+            yield self._catch_up()
 
     @defer.inlineCallbacks
     def unheard(self, changes: Sequence[int]) -> Any:

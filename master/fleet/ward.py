@@ -155,6 +155,9 @@ class Ward(BuildbotService):
     def came(self, worker: Any) -> None:
         """A worker connected; its info is what it said itself."""
         self._asked.pop(worker.workername, None)
+        # Buildbot keeps this one in the connection alone.
+        if worker.conn is not None and isinstance(processors := worker.conn.info.get(_PROCESSORS), int):
+            worker.info.setProperty(_PROCESSORS, processors, "ward")
         fitness = fitness_of(worker)
         reason = worker._pause_reason or ""
         if worker.isPaused() and reason.startswith(BY_WARD) and fitness is not None and not fitness.problems:
@@ -207,7 +210,8 @@ class Ward(BuildbotService):
             worker.putInQuarantine()
 
 
-_INFO = ("admin", "host", "access_uri", "version", DOCTOR, NOTICES)
+_PROCESSORS = "numcpus"
+_INFO = ("admin", "host", "access_uri", "version", _PROCESSORS, DOCTOR, NOTICES)
 
 
 def notices_of(worker: Any) -> list[Notice]:

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from buildbot.process import results
 
 from master import settings as farm_settings
+from master.fleet.notices import DOCTOR
 from master.pages import connections, database
 from master.pages.connections import Change
 from master.pages.page import Page, Query, Source
 
 RECENT = 12
-DOCTOR = "pymint_doctor"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ def facts_of(info: Mapping[str, Any], health: Health | None) -> list[tuple[str, 
         found.append(("Tools", ", ".join(f"{name} {version}" for name, version in sorted(health.tools.items()))))
         found.append(("Checked", health.checked_at))
     found.append(("Processors", str(info.get("numcpus", ""))))
-    found.append(("System", str(info.get("system", ""))))
     found.append(("Buildbot", str(info.get("version", ""))))
     return [(name, text[:300]) for name, text in found if text]
 

@@ -8,6 +8,7 @@ from typing import Any
 from buildbot.plugins import schedulers, util
 from buildbot.process.factory import BuildFactory
 
+from master.forms import CellForce
 from master.home import Home
 from master.settings import Settings
 from steps.housekeeping import Housekeep
@@ -37,7 +38,7 @@ def schedulers_of(chosen: Settings) -> list[Any]:
     source = util.CodebaseParameter("", **nothing)
     return [
         schedulers.Nightly(name=HOUSEKEEPING, builderNames=[HOUSEKEEPING], hour=chosen.retention.hour, minute=17),
-        schedulers.ForceScheduler(
+        CellForce(
             name=NOW, buttonName="Housekeeping", label="Make a backup and drop what may go, now",
             builderNames=[HOUSEKEEPING], codebases=[source], username=util.UserNameParameter(need_email=False),
         ),

@@ -10,12 +10,12 @@ import pytest
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.master import FileLoader
 from buildbot.data.connector import DataConnector
-from buildbot.schedulers.forcesched import ValidationError
+from buildbot.schedulers.forcesched import ForceScheduler, ValidationError
 from twisted.internet import defer
 
 from master import settings
 from master.access import RELEASE, hash_of
-from master.forms import FARM, FORCE_CELL, FORCE_FARM
+from master.forms import FARM, FORCE_CELL, FORCE_FARM, CellForce
 from master.schedulers import CHOSEN_CELLS, PUSH
 from master.updates.looking_after import PINS, PINS_FORM, PINS_NIGHTLY
 from workers.machine import native_target
@@ -97,6 +97,10 @@ def test_cells_without_a_worker_are_named_and_nothing_queues_them(tmp_path: Path
     said = "\n".join(project.description for project in config.projects)
     for cell in load_matrix().all_cells():
         assert (cell.builder_name in said) == (cell.target.triple != X86)
+    # Buildbot's own form takes any builder id: whoever may send one could send a release through it.
+    forms = [one for one in config.schedulers.values() if isinstance(one, ForceScheduler)]
+    assert forms
+    assert all(isinstance(one, CellForce) for one in forms)
     for scheduler in config.schedulers.values():
         if isinstance(scheduler.builderNames, list):
             assert not [name for name in scheduler.builderNames if X86 not in name and name not in (*NO_CELLS, *OWN)]

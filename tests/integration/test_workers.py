@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ def test_a_created_worker_builds_over_tls_and_its_page_says_how_its_machine_is(f
     assert build["results"] == SUCCESS, fleet.farm.steps(build)
     assert " is fit: " in fleet.farm.steps(build)["fit"]["state_string"]
     told_by = json.loads(fleet.row("first")["workerinfo"]["pymint_doctor"])
+    assert fleet.row("first")["workerinfo"]["numcpus"] == os.cpu_count()
     assert told_by["problems"] == []
     assert told_by["disk_free_gb"] > 0
     assert abs(told_by["clock_offset_s"]) < 60
