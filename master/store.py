@@ -199,7 +199,8 @@ class Store(Blobs):
         """The digests that records, but for those of these paths, and releases name."""
         records = [record for record in self._records() if self._path_of_record(record) not in without]
         found = {stored.sha256 for record in records for stored in self.files(record)}
-        return found | {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
+        found |= {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
+        return found | {bundle.sha256 for bundle in kept.signatures(self.root)}
 
     def usage(self) -> Usage:
         """Raises Failure when a record can't be read."""

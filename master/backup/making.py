@@ -96,7 +96,13 @@ class _Copying:
                 self.file("store", path)
             for one in sorted(path.glob("*.json")) if path.is_dir() else ():
                 content = one.read_bytes()
-                self._want(decode(content, Plan, str(one)).assets)
+                if path.name == kept.SIGNED:
+                    self._want([decode(content, Stored, str(one))])
+                else:
+                    plan = decode(content, Plan, str(one))
+                    if not kept.holds(one, plan):
+                        continue  # `prune` drops what it names
+                    self._want(plan.assets)
                 self.file("store", one, content)
         for path in sorted((self.store / "index").glob("*/*/*.json")):
             content = path.read_bytes()
