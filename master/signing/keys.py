@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
+    load_pem_private_key,
     load_pem_public_key,
 )
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, SecretsHandler, Signer, SSlibKey
@@ -101,9 +102,25 @@ def make(directory: Path, name: str) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if public.exists():
         return
-    signer = CryptoSigner.generate_ecdsa()
-    write_file(secret, signer.private_bytes, 0o600)
+    if secret.exists():  # the public half was lost, or a start was killed before it wrote it
+        signer = _signer_of(secret)
+    else:
+        signer = CryptoSigner.generate_ecdsa()
+        write_file(secret, signer.private_bytes, 0o600)
     write_file(public, signer.public_key.keyval["public"].encode(), 0o644)
+
+
+def _signer_of(path: Path) -> CryptoSigner:
+    """What a key file signs with. Raises Failure, which says nothing of what it holds."""
+    check_private(path)
+    try:
+        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))
+    except Exception as error:
+        raise Failure(
+            "signing", f"the key {path.stem} can't be used", wanted=f"a private key as PEM in {path}",
+            found=type(error).__name__, todo="It is not written over. Bring it back from its backup, or move it away:\n"
+            "then a new key is made, and what the old one signed is verified by its public half only.",
+        ) from None  # fmt: skip
 
 
 def load(directory: Path, name: str, uri: str | None, pin_file: Place | None = None) -> SigningKey:
