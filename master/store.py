@@ -174,15 +174,15 @@ class Store(Blobs):
         return decode(path.read_bytes(), ArchiveRecord, str(path)) if self._there(path) else None
 
     def find(self, builder: str, number: int) -> ArchiveRecord | None:
-        """The record of a build, whatever its commit."""
+        """The record of a build, whatever its commit; the newest, where a new database began anew with numbers."""
         if not BUILDER.match(builder):
             return None
         return self._find(builder, number) or self._found_anew(builder, number)
 
     def _find(self, builder: str, number: int) -> ArchiveRecord | None:
-        for path in (self.root / "index").glob(f"*/{builder}/{int(number)}.json"):
-            return decode(path.read_bytes(), ArchiveRecord, str(path))
-        return None
+        paths = (self.root / "index").glob(f"*/{builder}/{int(number)}.json")
+        found = [decode(path.read_bytes(), ArchiveRecord, str(path)) for path in paths]
+        return max(found, key=lambda one: (one.recorded_at, one.buildid), default=None)
 
     def _found_anew(self, builder: str, number: int) -> ArchiveRecord | None:
         """What another master recorded just now."""
