@@ -175,7 +175,7 @@ class Blobs:
         """The path of a stored file, its digest just computed (once for each state of the file). Raises Failure."""
         path = self.path_of(stored.sha256)
         if self._replica is not None and path.exists() and self._damage(path, stored) is not None:
-            path.unlink()  # of the cache: the bucket has what it should be
+            path.unlink(missing_ok=True)  # of the cache: the bucket has what it should be
             path = self.path_of(stored.sha256)
         try:
             damage = self._damage(path, stored)

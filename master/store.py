@@ -230,8 +230,11 @@ class Store(Blobs):
         loose = [one.path for one in stored if now - one.stored_at >= grace_s]
         half_written = [path for path in self.root.glob(".new-*") if _left_for(path, now) >= grace_s]
         if really:
-            for path in [*dropped, *loose, *half_written]:
+            for path in [*dropped, *half_written]:
                 self._remove(path)
+            for path in loose:
+                if self._replica is not None or _left_for(path, now) >= grace_s:  # not stored again meanwhile
+                    self._remove(path)
         return [*dropped, *loose, *half_written]
 
     def _old_records(self, keep_builds: int) -> list[Path]:

@@ -17,7 +17,7 @@ from master.backup.model import Backups
 from master.backup.restoring import restore
 from master.home import Home
 from master.release import indexes, kept, planning, telling
-from master.release.model import NOTES_NAME, SUMS_NAME, Plan, identity
+from master.release.model import NOTES_NAME, SUMS_NAME, Plan, checked_tag, identity
 from master.signing import directory, journal
 from master.signing.keeping import own_trust
 from master.signing.statement import RELEASE
@@ -287,6 +287,14 @@ def test_a_tag_is_published_once(farm: SmallFarm) -> None:
 
 def test_tags_are_in_the_order_of_their_days() -> None:
     assert sorted(["20261126", "2026112502", "20261125"], key=kept.order) == ["20261125", "2026112502", "20261126"]
+
+
+@pytest.mark.parametrize("tag", ["20260231", "20251131", "2026022901"])
+def test_a_day_that_was_never_is_no_tag(tag: str) -> None:
+    """versions.ndjson has it as a date, and keeps it for ever."""
+    with pytest.raises(Failure, match="this is no tag for a release"):
+        checked_tag(tag)
+    assert checked_tag("2028022901") == "2028022901"
 
 
 def test_what_has_to_be_said_is_on_page_and_notes(shared: SmallFarm) -> None:
