@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -224,6 +225,21 @@ def test_what_can_not_be_backed_up_leaves_no_backup(farm: Sample, what: str) -> 
     with pytest.raises(Failure):
         farm.backup()
     assert len(farm.backups.names()) == 1
+
+
+@pytest.mark.parametrize("by_night", [False, True])
+def test_a_place_that_takes_no_backup_is_told_in_words(farm: Sample, by_night: bool) -> None:
+    place = "/sys/pymint-backups"  # where nobody makes directories, root neither
+    farm.home.settings_file.write_text(f'[backup]\ndirectory = "{place}"\n')
+    command = ["master.retention"] if by_night else ["master.cli", "backup", place]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env={**os.environ, "MINT_HOME": str(farm.home.root)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "this machine does not do what is wanted of it" in done.stderr
+    assert place in done.stderr
 
 
 def test_a_backup_inside_of_the_store_is_refused(farm: Sample) -> None:
