@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,8 +242,3 @@ class Blobs:
             return path.stat().st_size
         except FileNotFoundError:
             return known.get(path.relative_to(self.root).as_posix(), 0)
-
-    def free_space(self) -> int:
-        """Bytes left on the store's file system."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -207,11 +206,3 @@ def elliptic(spki: bytes) -> ec.EllipticCurvePublicKey:
 
 def _write_chain(directory: Path, name: str, *chain: x509.Certificate) -> None:
     write_file(directory / f"{name}.crt", b"".join(one.public_bytes(Encoding.PEM) for one in chain))
-
-
-def publics(directory: Path) -> Mapping[str, bytes]:
-    """SubjectPublicKeyInfo of every public key in the directory, by name."""
-    found = {}
-    for path in sorted(directory.glob("*.pub")):
-        found[path.stem] = spki_of(read_public(path.read_bytes(), path.name))
-    return found
