@@ -10,7 +10,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +174,7 @@ class Blobs:
         """The path of a stored file, its digest just computed (once for each state of the file). Raises Failure."""
         path = self.path_of(stored.sha256)
         if self._replica is not None and path.exists() and self._damage(path, stored) is not None:
-            path.unlink()  # of the cache: the bucket has what it should be
+            path.unlink(missing_ok=True)  # of the cache: the bucket has what it should be
             path = self.path_of(stored.sha256)
         try:
             damage = self._damage(path, stored)
@@ -243,8 +242,3 @@ class Blobs:
             return path.stat().st_size
         except FileNotFoundError:
             return known.get(path.relative_to(self.root).as_posix(), 0)
-
-    def free_space(self) -> int:
-        """Bytes left on the store's file system."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free

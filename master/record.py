@@ -49,6 +49,8 @@ KINDS: dict[str, type] = {
     "validate-flavours": ValidateFlavoursReport,
     "prove-flavours": ProveFlavoursReport,
 }
+# Of zstd at a time: 4 bytes may become 128 KiB, and all that a piece becomes is in memory at once.
+_PIECE = 1024
 THROWN_AWAY = "What the worker sent was thrown away; nothing was stored."
 
 
@@ -127,9 +129,19 @@ def tar_digest(archive: Path, kind: str = ".zst") -> tuple[str, int]:
 
 
 def _unzstd(stream: IO[bytes]) -> Iterator[bytes]:
-    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-    while block := reader.read(BLOCK):
-        yield block
+    """All frames of a zstd file, each to its end. Raises ZstdError and EOFError.
+
+    Not by zstandard's reader, which takes a frame that is cut for its end, also one whose checksum is missing.
+    """
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    while packed := stream.read(_PIECE):
+        while packed:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(packed)
+            packed = frame.unused_data
+    if not frame.eof:
+        raise EOFError("it ends before its end")
 
 
 def _gunzipped(stream: IO[bytes]) -> Iterator[bytes]:
@@ -173,6 +185,12 @@ def compare(claims: Claims, submission: Submission, found: Bytes) -> None:
     if not ARCHIVE_NAME.match(said.name):
         raise Failure("record", f"{said.name!r} is no name for an archive", todo=THROWN_AWAY)
     same("the archive is not called what the plan says", plan.archive_name, said.name)
+    for what in ([one.flavour for one in plan.flavours], [plan.archive_name, *(one.name for one in plan.flavours)]):
+        if len(set(what)) != len(what) or "full" in what:
+            raise Failure(
+                "record", "the plan derives archives that can't be derived", wanted="each flavour but full once, by a "
+                "name of its own", found=", ".join(what), todo=THROWN_AWAY,
+            )  # fmt: skip
 
 
 def compare_derived(claims: Claims, found: Mapping[Flavour, Bytes]) -> None:
@@ -181,7 +199,8 @@ def compare_derived(claims: Claims, found: Mapping[Flavour, Bytes]) -> None:
     found: what arrived, by flavour, of those that the plan derives.
     """
     derive, module = claims.derive, claims.prove.provider_sha256
-    planned, made = (sorted(one.name for one in some) for some in (claims.plan.plan.flavours, derive.archives))
+    planned = sorted((one.flavour, one.name) for one in claims.plan.plan.flavours)
+    made = sorted((one.flavour, one.name) for one in derive.archives if one.flavour in found)
     _same("other archives were derived than planned", planned, made)
     _same("the smaller archives were derived from other bytes than the archive holds",
           claims.archive.tar_sha256, derive.from_tar_sha256)  # fmt: skip

@@ -174,15 +174,15 @@ class Store(Blobs):
         return decode(path.read_bytes(), ArchiveRecord, str(path)) if self._there(path) else None
 
     def find(self, builder: str, number: int) -> ArchiveRecord | None:
-        """The record of a build, whatever its commit."""
+        """The record of a build, whatever its commit; the newest, where a new database began anew with numbers."""
         if not BUILDER.match(builder):
             return None
         return self._find(builder, number) or self._found_anew(builder, number)
 
     def _find(self, builder: str, number: int) -> ArchiveRecord | None:
-        for path in (self.root / "index").glob(f"*/{builder}/{int(number)}.json"):
-            return decode(path.read_bytes(), ArchiveRecord, str(path))
-        return None
+        paths = (self.root / "index").glob(f"*/{builder}/{int(number)}.json")
+        found = [decode(path.read_bytes(), ArchiveRecord, str(path)) for path in paths]
+        return max(found, key=lambda one: (one.recorded_at, one.buildid), default=None)
 
     def _found_anew(self, builder: str, number: int) -> ArchiveRecord | None:
         """What another master recorded just now."""
@@ -199,7 +199,8 @@ class Store(Blobs):
         """The digests that records, but for those of these paths, and releases name."""
         records = [record for record in self._records() if self._path_of_record(record) not in without]
         found = {stored.sha256 for record in records for stored in self.files(record)}
-        return found | {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
+        found |= {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
+        return found | {bundle.sha256 for bundle in kept.signatures(self.root)}
 
     def usage(self) -> Usage:
         """Raises Failure when a record can't be read."""
@@ -229,8 +230,11 @@ class Store(Blobs):
         loose = [one.path for one in stored if now - one.stored_at >= grace_s]
         half_written = [path for path in self.root.glob(".new-*") if _left_for(path, now) >= grace_s]
         if really:
-            for path in [*dropped, *loose, *half_written]:
+            for path in [*dropped, *half_written]:
                 self._remove(path)
+            for path in loose:
+                if self._replica is not None or _left_for(path, now) >= grace_s:  # not stored again meanwhile
+                    self._remove(path)
         return [*dropped, *loose, *half_written]
 
     def _old_records(self, keep_builds: int) -> list[Path]:

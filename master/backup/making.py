@@ -96,7 +96,13 @@ class _Copying:
                 self.file("store", path)
             for one in sorted(path.glob("*.json")) if path.is_dir() else ():
                 content = one.read_bytes()
-                self._want(decode(content, Plan, str(one)).assets)
+                if path.name == kept.SIGNED:
+                    self._want([decode(content, Stored, str(one))])
+                else:
+                    plan = decode(content, Plan, str(one))
+                    if not kept.holds(one, plan):
+                        continue  # `prune` drops what it names
+                    self._want(plan.assets)
                 self.file("store", one, content)
         for path in sorted((self.store / "index").glob("*/*/*.json")):
             content = path.read_bytes()
@@ -148,7 +154,7 @@ class _Copying:
 
     def secrets(self) -> None:
         if self.seal is not None:
-            for path in [*sorted(self.home.keys.glob("*.pem")), *sorted(self.home.secrets.glob("*"))]:
+            for path in [*sorted(self.home.keys.glob("*.pem")), *sorted(self.home.secrets.rglob("*"))]:
                 if path.is_file():
                     self.secret(path, self.seal)
 
@@ -252,7 +258,8 @@ def make(
 def _drop_old(backups: Backups, pool: Pool, keep: int | None) -> int:
     """Nothing is dropped when one of the manifests that stay can't be read."""
     names = backups.names()
-    for old in names[:-keep] if keep is not None else []:
-        (backups.manifests / f"{old}.json").unlink()
-    wanted = {one.sha256 for name in backups.names() for one in backups.read(name)[1].files}
+    old = names[:-keep] if keep is not None else []
+    wanted = {one.sha256 for name in names[len(old) :] for one in backups.read(name)[1].files}
+    for name in old:
+        (backups.manifests / f"{name}.json").unlink()
     return pool.sweep(wanted)

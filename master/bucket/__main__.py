@@ -10,6 +10,7 @@ import click
 from master import settings
 from master.bucket.filling import fill
 from master.home import home_of, one_keeper
+from master.machine import in_words
 from master.store import Store
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
@@ -26,8 +27,8 @@ def main(directory: Path) -> None:
             raise Failure("store", "there is no bucket to bring it to", todo="Name one in [store]: docs/cluster.md.")
         with one_keeper(home, click.echo):
             fill(Store(place, patient=True), directory.absolute(), click.echo)
-    except Failure as failure:
-        click.echo(str(failure), err=True)
+    except (Failure, OSError) as error:
+        click.echo(str(in_words("store", error)), err=True)
         sys.exit(1)
 
 

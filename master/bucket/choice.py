@@ -58,8 +58,8 @@ def complaint(chosen: StoreSettings) -> Complaint | None:
     if chosen.endpoint is not None and not encrypted(chosen.endpoint):
         return Complaint("endpoint", "keys and archives would go through the network for everybody to read",
                          "https://..., or an address of this machine's loopback", repr(chosen.endpoint))  # fmt: skip
-    if not chosen.cache_gb > 0:
-        return Complaint("cache_gb", "nothing could be read", "more than 0", str(chosen.cache_gb))
+    if not 0 < chosen.cache_gb < float("inf"):
+        return Complaint("cache_gb", "this is no size of a cache", "more than 0, in GB", str(chosen.cache_gb))
     if not 0 <= chosen.patience_minutes <= 24 * 60:
         return Complaint("patience_minutes", "nobody waits so long", "0 to 1440", str(chosen.patience_minutes))
     return None

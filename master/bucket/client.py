@@ -22,7 +22,7 @@ from master.secrets.places import Place
 from workers.errors import Failure
 
 _PASSING = {408, 409, 412, 429}
-_PASSING_CODES = {"BadDigest", "RequestTimeout", "SlowDown"}
+_PASSING_CODES = {"BadDigest", "XAmzContentChecksumMismatch", "RequestTimeout", "SlowDown"}
 
 
 def credentials_of(path: Place, telling: Telling = OF_A_RELEASE) -> dict[str, str]:

@@ -160,7 +160,7 @@ class Replica:
         self.remote.keep(self.key_of(path), path, digest, length)
         self.tidy()
 
-    def bring(self, path: Path, digest: str, name: str = "") -> None:
+    def bring(self, path: Path, digest: str) -> None:
         """Brings a file from the bucket; nothing when it has none. Raises Failure for bytes that are not its."""
         descriptor, temporary = tempfile.mkstemp(dir=self.root, prefix=".new-")
         try:
@@ -170,7 +170,7 @@ class Replica:
                     return
                 if found != digest:
                     raise Failure(
-                        "store", f"{name or digest[:16]} is damaged in the bucket", wanted=f"sha256 {digest}",
+                        "store", f"{digest[:16]} is damaged in the bucket", wanted=f"sha256 {digest}",
                         found=f"sha256 {found}",
                         todo=f"Nothing was delivered. Bring {self.key_of(path)} back from the bucket's versions or a "
                         "backup,\nor build that commit again: that writes it anew.",

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from master.machine import in_words
 from workers.errors import Failure
 
 # Where each command is; imported only when it is asked for. Those of `workers` are the programs that a build runs.
@@ -71,9 +72,9 @@ def main() -> None:
     os.chdir(os.environ.pop("MINT_CALLED_FROM", "."))
     try:
         mint(prog_name="./mint")
-    except Failure as failure:
+    except (Failure, OSError) as error:
         sys.stdout.flush()
-        click.echo(str(failure), err=True)
+        click.echo(str(in_words("mint", error)), err=True)
         sys.exit(1)
 
 

@@ -98,7 +98,7 @@ def restore(directory: Path, name: str | None, passphrase_file: Path | None, url
     click.echo(f"backup {chosen}: {len(manifest.files)} files in {home.root}")
     if manifest.damaged:
         click.echo(f"{len(manifest.damaged)} files were damaged before the backup was made; their builds say so")
-    if passphrase is None:
+    if passphrase is None or manifest.salt is None:
         click.echo(
             "Without private keys: what is stored can be verified, and nothing new signed until keys/*.pem are back.\n"
             "Without passwords: new ones are made, which workers elsewhere have to be told."

@@ -51,7 +51,7 @@ def disk_wanted(environment: Mapping[str, str] = os.environ) -> int:
     """Bytes that should be free: MINT_DISK_GB, 50 unless set. Below it is a warning, below DISK_BAD an error."""
     try:
         return int(float(environment.get("MINT_DISK_GB", "")) * 10**9)
-    except ValueError:
+    except (ValueError, OverflowError):
         return DISK_GOOD
 
 

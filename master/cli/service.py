@@ -14,7 +14,7 @@ import click
 from master import instance, settings
 from master.cli import daemons, fitness, ports, processes
 from master.cli.context import Farm, this_farm
-from master.cli.daemons import MARK, Daemon
+from master.cli.daemons import MARK, Daemon, mark_of
 from master.home import cache_directory, write_file
 from workers.errors import Failure
 
@@ -176,4 +176,4 @@ def run(name: str) -> None:
         sys.stdout.flush()
         os.chdir(daemon.start.cwd)
         # The same process goes on as the other program: the supervisor and `./mint status` know it by its number.
-        os.execve(daemon.start.argv[0], daemon.start.argv, {**daemon.start.environment, MARK: str(farm.home.root)})
+        os.execve(daemon.start.argv[0], daemon.start.argv, {**daemon.start.environment, MARK: mark_of(farm.home)})

@@ -97,7 +97,7 @@ def _waiting(farm: Farm) -> dict[str, list[str]]:
 
 
 def _ask(farm: Farm, user: str | None) -> dict[str, Any]:
-    """What only the master knows; nothing when it does not answer."""
+    """What only the master knows; when it does not answer, or not to who asks, why that is not told."""
     rest = Rest(farm.api)
     try:
         sign_in(farm, rest, user)
@@ -132,8 +132,8 @@ def _ask(farm: Farm, user: str | None) -> dict[str, Any]:
                 for r in requests
             ],
         }
-    except Unreachable:
-        return {}
+    except Unreachable as silence:
+        return {"untold": f"the master does not answer: {silence.found}"}
     except SignInFirst:
         return {"untold": "builds, queue and workers are shown to who signs in: --user NAME"}
 

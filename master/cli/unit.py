@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import plistlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def systemd_unit(kept: Kept) -> str:
     # Root without its capabilities is nobody; who runs a worker as root wants debootstrap (docs/fips.md).
     capabilities = "" if kept.user == "root" else "CapabilityBoundingSet=\nAmbientCapabilities=\n"
     writable = " ".join(f'"{path}"' if " " in str(path) else str(path) for path in kept.writable)
-    return f"""\
+    text = f"""\
 # Written by `./mint worker create`. docs/workers.md says why each line is there.
 [Unit]
 Description=pymint worker {kept.name}
@@ -51,7 +52,7 @@ StartLimitIntervalSec=0
 Type=exec
 User={kept.user}
 WorkingDirectory={kept.directory}
-Environment=PATH={kept.path}
+Environment="PATH={kept.path}"
 ExecStart={command}
 Restart=always
 RestartSec=10
@@ -77,6 +78,7 @@ LimitNOFILE=65536
 [Install]
 WantedBy=multi-user.target
 """
+    return text.replace("%", "%%")  # as units write a percent sign
 
 
 def _below_home(kept: Kept) -> bool:
@@ -117,12 +119,12 @@ def installing(kept: Kept, file: Path, *, macos: bool) -> list[str]:
     if macos:
         place = f"/Library/LaunchDaemons/pymint.worker.{kept.name}.plist"
         return [
-            f"sudo install -o root -g wheel -m 644 {file} {place}",
+            f"sudo install -o root -g wheel -m 644 {shlex.quote(str(file))} {place}",
             f"sudo launchctl bootstrap system {place}",
         ]
     place = f"/etc/systemd/system/{kept.label}.service"
     return [
-        f"sudo install -m 644 {file} {place}",
+        f"sudo install -m 644 {shlex.quote(str(file))} {place}",
         "sudo systemctl daemon-reload",
         f"sudo systemctl enable --now {kept.label}",
     ]

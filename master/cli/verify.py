@@ -10,6 +10,7 @@ import click
 
 from master.cli.context import this_farm
 from master.signing import directory, keeping, keys, trust
+from master.signing.bundle import SUFFIX
 from master.signing.trust import Trust
 from master.signing.verify import Verified, Wanted
 from workers.errors import Failure
@@ -56,6 +57,8 @@ def verify(
         if archive.is_dir():
             if bundle is not None:
                 raise click.UsageError("--bundle is for one archive; a directory's lie beside their archives")
+            if not (archive / f"{directory.SUMS}{SUFFIX}").exists():
+                click.echo(f"{directory.SUMS} is not signed: nobody vouches for what is only listed in it", err=True)
             for name, found in directory.all_of(archive, chosen, wanted):
                 _tell(name, found, as_json=as_json)
         else:

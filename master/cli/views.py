@@ -98,4 +98,4 @@ def lines_of(content: str) -> list[str]:
 
     Left out: `h`, what Buildbot itself says of the command.
     """
-    return [line[1:] for line in content.splitlines() if line[:1] in ("o", "e")]
+    return [line[1:] for line in content.split("\n") if line[:1] in ("o", "e")]

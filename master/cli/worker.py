@@ -172,7 +172,7 @@ def _install(commands: list[str]) -> None:
     if os.geteuid() != 0:
         raise Failure("worker", "only root can have it started at each boot", todo="\n".join(commands))
     for command in commands:
-        code = os.spawnvp(os.P_WAIT, "sh", ["sh", "-c", command.replace("sudo ", "")])
+        code = os.spawnvp(os.P_WAIT, "sh", ["sh", "-c", command.removeprefix("sudo ")])
         if code:
             raise Failure("worker", f"this command ended with {code}", found=command, todo="Its own words are above.")
     click.echo("✓ started, and at each boot from now on")

@@ -15,6 +15,7 @@ import click
 
 from master import settings as farm_settings
 from master.home import home_of
+from master.machine import in_words
 from master.release import guard, lifeline
 from master.release.releasing import one_at_a_time, prepare_lock
 from steps.release import StageName
@@ -60,9 +61,9 @@ def main(stage: StageName, tag: str, commit: str, directory: Path, publish: bool
             report = stages.STAGES[stage](work)
             write_report(report, directory / f"{stage}.json")
         progress.line(report.summary)
-    except Failure as failure:
+    except (Failure, OSError) as error:
         sys.stdout.flush()
-        click.echo(str(failure), err=True)
+        click.echo(str(in_words("release", error)), err=True)
         sys.exit(1)
 
 

@@ -2,13 +2,15 @@
 
     STORE/releases/<tag>/<identity>/release-plan.json   a plan, create-only
     STORE/releases/<tag>/published.json                 the one of that tag that was published, create-only
+    STORE/releases/<tag>/signed/<digest>-<key>.json     a Stored: the bundle of a SHA256SUMS (master/signing/release.py)
 
-What a plan names stays in the store: `master.store` counts it as referred to.
+What these name stays in the store: `master.store` counts it as referred to.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from master.blobs import Stored
 from master.home import write_file
 from master.release.model import PLAN_NAME, Plan, checked_tag, identity
 from workers.errors import Failure
@@ -23,6 +26,7 @@ from workers.reports.base import decode, encode, read_report
 
 RELEASES: Literal["releases"] = "releases"
 PUBLISHED = "published.json"
+SIGNED = "signed"
 # A rehearsal holds its archives back from `prune` for as long as people look at it.
 REHEARSAL_S = 7 * 24 * 3600
 
@@ -51,6 +55,8 @@ def keep(store: Path, plan: Plan) -> Path:
             "release", f"the plan {identity(plan)[:12]} of {plan.tag} is damaged in the store", found=str(path),
             todo="Compare it with its backup, or delete it: it is made again.",
         )  # fmt: skip
+    else:
+        os.utime(path)  # what is rehearsed once more is looked at once more
     return path
 
 
@@ -116,13 +122,27 @@ def order(tag: str) -> tuple[str, str]:
     return tag[:8], tag[8:]
 
 
+def holds(path: Path, plan: Plan, now: float | None = None) -> bool:
+    """Whether the store has to keep what the plan at `path` names: always, but for a rehearsal of long ago."""
+    at = time.time() if now is None else now
+    return not plan.rehearsal or at - path.stat().st_mtime < REHEARSAL_S
+
+
 def held(store: Path, now: float | None = None) -> Iterator[Plan]:
     """The plans whose files the store has to keep: all but rehearsals of long ago. Raises Failure.
 
     A plan that was not published yet may be resumed, and a rehearsal still be looked at.
     """
-    at = time.time() if now is None else now
     for path in sorted((store / RELEASES).glob(f"*/*/{PLAN_NAME}")):
         plan = decode(path.read_bytes(), Plan, str(path))
-        if not plan.rehearsal or at - path.stat().st_mtime < REHEARSAL_S:
+        if holds(path, plan, now):
             yield plan
+
+
+def signatures(store: Path) -> Iterator[Stored]:
+    """The bundles of lists of digests. Raises Failure.
+
+    They stay though no plan names them (any more): the same list is signed once, however often it is planned.
+    """
+    for path in sorted((store / RELEASES).glob(f"*/{SIGNED}/*.json")):
+        yield decode(path.read_bytes(), Stored, str(path))

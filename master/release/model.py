@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from calendar import monthrange
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -127,7 +128,7 @@ def identity(plan: Plan) -> str:
 
 def checked_tag(tag: str) -> str:
     """The tag. Raises Failure for anything but digits that begin with a day."""
-    if not TAG.match(tag):
+    if not TAG.match(tag) or int(tag[6:8]) > monthrange(int(tag[:4]), int(tag[4:6]))[1]:
         raise Failure(
             "release", "this is no tag for a release",
             wanted="a day as YYYYMMDD, or YYYYMMDDNN for another release of that day", found=repr(tag),

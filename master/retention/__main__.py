@@ -7,6 +7,7 @@ from pathlib import Path
 
 from master import settings as farm_settings
 from master.home import home_of
+from master.machine import in_words
 from master.retention.housekeeping import back_up, drop, terms_of
 from workers.errors import Failure
 from workers.model import load_matrix
@@ -23,8 +24,8 @@ def main() -> int:
         settings = farm_settings.load(home, load_matrix())
         back_up(home, settings, say)
         drop(home, settings, say, terms_of(settings), really=True)
-    except Failure as failure:
-        print(failure, file=sys.stderr)
+    except (Failure, OSError) as error:
+        print(in_words("retention", error), file=sys.stderr)
         return 1
     return 0
 

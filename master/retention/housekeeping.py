@@ -136,9 +136,11 @@ def _drop_uploads(home: Home, database: Where, before: float, say: Say, *, reall
 
 
 def _changed(path: Path) -> float:
-    """When anything in it changed last."""
-    times = [path.lstat().st_mtime, *(one.lstat().st_mtime for one in path.rglob("*"))]
-    return max(times)
+    """When anything in it changed last; never, for what goes by itself while it is looked at."""
+    try:
+        return max([path.lstat().st_mtime, *(one.lstat().st_mtime for one in path.rglob("*"))])
+    except FileNotFoundError:
+        return float("inf")
 
 
 def only_now(terms: Terms, keep_builds: int | None) -> Terms:

@@ -95,9 +95,14 @@ class Vault:
 
     def fetch(self, name: str) -> str:
         """A field of a secret, `value` unless NAME#FIELD says which. Raises Failure, which repeats nothing of it."""
-        import hvac.exceptions
-        import requests
-
+        try:
+            import hvac.exceptions
+            import requests
+        except ImportError:
+            raise Failure(
+                "secrets", "Vault can't be asked without its client", wanted="the Python package hvac",
+                todo=".venv/bin/pip install 'hvac>=2.4,<3'",
+            ) from None  # fmt: skip
         path, _, field = name.partition("#")
         try:
             with _TURN:
@@ -145,13 +150,8 @@ class Vault:
         return found if isinstance(found, dict) else {}
 
     def _client(self) -> Any:
-        try:
-            import hvac
-        except ImportError:
-            raise Failure(
-                "secrets", "Vault can't be asked without its client", wanted="the Python package hvac",
-                todo=".venv/bin/pip install hvac",
-            ) from None  # fmt: skip
+        import hvac
+
         token = read_secret_file(self.token_file) if self.token_file is not None else ""
         known, until = _SIGNED_IN.get(self, ("", 0.0))
         # No redirect is followed: the token would go along. An empty token keeps VAULT_TOKEN and ~/.vault-token out.

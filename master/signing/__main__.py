@@ -14,6 +14,7 @@ import msgspec
 
 from master import settings
 from master.home import home_of
+from master.machine import in_words
 from master.release import guard
 from master.signing import journal
 from master.signing.release import sign
@@ -56,8 +57,8 @@ def main(
             click.echo(msgspec.json.encode(attest(home, chosen, build, rehearsal=rehearsal)).decode())
         else:
             raise click.UsageError("name a BUILD, --release TAG DIGEST or --check")
-    except Failure as failure:
-        click.echo(str(failure), err=True)
+    except (Failure, OSError) as error:
+        click.echo(str(in_words("signing", error)), err=True)
         sys.exit(1)
 
 

@@ -84,7 +84,7 @@ def decode(data: bytes, origin: str) -> Bundle:
         )
         if (bundle.hint is None) == (bundle.certificate is None):
             raise ValueError("neither a public key's hint nor a certificate, or both")
-    except (ValueError, KeyError, TypeError, AttributeError, x509.InvalidVersion) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, x509.InvalidVersion) as error:
         raise Failure(
             "verify", f"{origin} is not a bundle that can be read", wanted=f"one signature, as {MEDIA_TYPE}",
             found=f"{type(error).__name__}: {error}", todo="Get it again from where the archive came from.",

@@ -49,7 +49,7 @@ def one(path: Path, bundle: Path | None, trust: Trust, wanted: Wanted, digest: s
 
 def all_of(place: Path, trust: Trust, wanted: Wanted) -> Iterator[tuple[str, Verified | None]]:
     """Every file that SHA256SUMS lists, and what is known of it if it is an archive. Raises Failure at the first no."""
-    sums = read_sums((place / SUMS).read_text())
+    sums = read_sums((place / SUMS).read_text(errors="replace"))
     if (place / f"{SUMS}{SUFFIX}").exists():
         # A release is signed in a name of its own: a builder that is asked for is that of the archives.
         yield SUMS, one(place / SUMS, None, trust, replace(wanted, predicate=RELEASE, builder=None))

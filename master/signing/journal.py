@@ -1,7 +1,7 @@
 """What was ever signed: a line of JSON each, only ever appended, each naming the digest of the line before it.
 
 A changed or cut-out line breaks the chain. Lines cut off the end do not: they are missed because the store remembers
-the line of each of its bundles (`master/signing/attested.py`), and both would have to be forged.
+the lines of each build (`master.store.Attestation`), and both would have to be forged. Those of releases nobody does.
 """
 
 from __future__ import annotations
@@ -88,7 +88,16 @@ def append(path: Path, entry: Mapping[str, Any]) -> Line:
             last, number = line.sha256, line.number
         text = json.dumps({**entry, "number": number + 1, "previous": last}, sort_keys=True, separators=(",", ":"))
         data = text.encode() + b"\n"
-        if os.write(stream.fileno(), data) != len(data):
-            raise OSError(f"{path}: only a part of the line could be written")
+        end = os.fstat(stream.fileno()).st_size
+        try:
+            written, why = os.write(stream.fileno(), data), "a part of them: is the disk full?"
+        except OSError as error:
+            written, why = 0, str(error)
+        if written != len(data):
+            os.ftruncate(stream.fileno(), end)  # a cut line would keep everything after it from being signed
+            raise Failure(
+                "signing", f"{path.name} can't be written", wanted=f"{len(data)} bytes more in {path}", found=why,
+                todo="Nothing was signed. Make room there, then have it signed again: docs/provenance.md.",
+            )  # fmt: skip
         os.fsync(stream.fileno())
         return Line(number + 1, hashlib.sha256(data).hexdigest())

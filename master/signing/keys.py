@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import stat
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
+    load_pem_private_key,
     load_pem_public_key,
 )
 from securesystemslib.signer import ECDSA_SHA2_NISTP256, CryptoSigner, SecretsHandler, Signer, SSlibKey
@@ -101,9 +101,25 @@ def make(directory: Path, name: str) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if public.exists():
         return
-    signer = CryptoSigner.generate_ecdsa()
-    write_file(secret, signer.private_bytes, 0o600)
+    if secret.exists():  # the public half was lost, or a start was killed before it wrote it
+        signer = _signer_of(secret)
+    else:
+        signer = CryptoSigner.generate_ecdsa()
+        write_file(secret, signer.private_bytes, 0o600)
     write_file(public, signer.public_key.keyval["public"].encode(), 0o644)
+
+
+def _signer_of(path: Path) -> CryptoSigner:
+    """What a key file signs with. Raises Failure, which says nothing of what it holds."""
+    check_private(path)
+    try:
+        return CryptoSigner(load_pem_private_key(path.read_bytes(), None))
+    except Exception as error:
+        raise Failure(
+            "signing", f"the key {path.stem} can't be used", wanted=f"a private key as PEM in {path}",
+            found=type(error).__name__, todo="It is not written over. Bring it back from its backup, or move it away:\n"
+            "then a new key is made, and what the old one signed is verified by its public half only.",
+        ) from None  # fmt: skip
 
 
 def load(directory: Path, name: str, uri: str | None, pin_file: Place | None = None) -> SigningKey:
@@ -190,11 +206,3 @@ def elliptic(spki: bytes) -> ec.EllipticCurvePublicKey:
 
 def _write_chain(directory: Path, name: str, *chain: x509.Certificate) -> None:
     write_file(directory / f"{name}.crt", b"".join(one.public_bytes(Encoding.PEM) for one in chain))
-
-
-def publics(directory: Path) -> Mapping[str, bytes]:
-    """SubjectPublicKeyInfo of every public key in the directory, by name."""
-    found = {}
-    for path in sorted(directory.glob("*.pub")):
-        found[path.stem] = spki_of(read_public(path.read_bytes(), path.name))
-    return found

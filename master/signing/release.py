@@ -93,7 +93,7 @@ def sign(home: Home, settings: Settings, tag: str, digest: str, *, dry_run: bool
 def _remembered(store: Store, tag: str, digest: str, pen: Pen) -> Path:
     """Where it stands which bundle was signed: a signature is another one each time, a release's plan is not."""
     key = hashlib.sha256(pen.key.hint.encode()).hexdigest()[:16]
-    return store.root / kept.RELEASES / tag / "signed" / f"{digest}-{key}.json"
+    return store.root / kept.RELEASES / tag / kept.SIGNED / f"{digest}-{key}.json"
 
 
 def _commit(store: Store, listed: Mapping[str, str], trust: Trust) -> str:

@@ -29,6 +29,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "master/cli/service.py": ("master", "worker"),
     "master/bucket/client.py": ("publish", "store"),
     "master/database.py": ("release", "signing"),
+    "master/machine.py": ("mint", "release", "signing", "store", "retention"),
     "master/github/credentials.py": ("github", "publish"),
 }
 # Where what is called Refused is no error that is printed: a candidate that is not taken, an answer to a web hook.

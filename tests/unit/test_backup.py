@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from master import instance
 from master.backup import checking
 from master.backup.restoring import restore
 from master.backup.sealing import passphrase_of
+from master.cli.backup import restore as command
 from master.home import Home
 from master.settings import Settings
 from master.store import Store
@@ -90,6 +93,19 @@ def test_a_damaged_archive_is_named_and_the_rest_is_kept(farm: Sample, link: boo
         store.checked(second.archive)
 
 
+def test_bytes_that_another_file_has_too_are_no_reason_to_lose_them(farm: Sample) -> None:
+    farm.build(b"second")
+    farm.backup()
+    *_, before, last = farm.store.records()
+    wanted = farm.store.checked(before.archive).read_bytes()
+    path = farm.store.path_of(last.archive.sha256)
+    path.chmod(0o644)
+    path.write_bytes(wanted)
+    farm.backups.path_of(last.archive.sha256).unlink()  # so that it is copied anew
+    assert [line.partition(" (")[0] for line in farm.backup().damaged] == [last.archive.name]
+    assert Store(back(farm).root / "store").checked(before.archive).read_bytes() == wanted
+
+
 def test_what_an_earlier_backup_has_is_not_lost_when_the_store_rots(farm: Sample) -> None:
     farm.backup()
     (one,) = farm.store.records()
@@ -133,6 +149,31 @@ def test_secrets_come_back_with_the_passphrase_and_are_nowhere_in_the_clear(farm
     assert not (back(farm, "without").keys / "farm.pem").exists()
 
 
+def test_a_passphrase_brings_no_secrets_that_were_never_kept(farm: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    farm.backup()
+    path = farm.home.root.with_name("passphrase")
+    path.write_bytes(PASSPHRASE)
+    path.chmod(0o600)
+    monkeypatch.setenv("MINT_HOME", str(farm.home.root.with_name("again")))
+    said = CliRunner().invoke(command, [str(farm.backups.directory), "--passphrase-file", str(path)])
+    assert said.exit_code == 0, said.output
+    assert "Without private keys" in said.output
+
+
+def test_secrets_in_folders_come_back_too(farm: Sample) -> None:
+    """The workers' authority lies in one, and a name may have parts: secret:farm/smtp."""
+    authority = farm.home.protocol_keys / "authority.key"
+    authority.parent.mkdir(parents=True)
+    authority.write_text("private, too")
+    (farm.home.secrets / "farm").mkdir()
+    (farm.home.secrets / "farm" / "smtp").write_text("a password")
+    farm.backup(passphrase=PASSPHRASE)
+    home = back(farm, passphrase=PASSPHRASE)
+    assert (home.protocol_keys / "authority.key").read_text() == "private, too"
+    assert (home.protocol_keys / "authority.key").stat().st_mode & 0o777 == 0o600
+    assert (home.secrets / "farm" / "smtp").read_text() == "a password"
+
+
 def test_a_passphrase_that_others_can_read_or_guess_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "passphrase"
     path.write_bytes(PASSPHRASE + b"\n")
@@ -159,6 +200,17 @@ def test_old_backups_go_with_what_only_they_had(farm: Sample) -> None:
     assert checking.problems(farm.backups, farm.backups.read()[1]) == []
 
 
+def test_no_old_backup_goes_while_one_that_stays_can_not_be_read(farm: Sample) -> None:
+    names = [farm.backup().name, farm.backup().name]
+    path = farm.backups.manifests / f"{names[1]}.json"
+    path.chmod(0o644)
+    path.write_text("{")
+    with pytest.raises(Failure):
+        farm.backup(keep=2)
+    assert farm.backups.names()[:2] == names
+    assert checking.problems(farm.backups, farm.backups.read(names[0])[1]) == []
+
+
 @pytest.mark.parametrize("what", ["no database", "an unreadable record", "a broken database"])
 def test_what_can_not_be_backed_up_leaves_no_backup(farm: Sample, what: str) -> None:
     farm.backup()
@@ -173,6 +225,21 @@ def test_what_can_not_be_backed_up_leaves_no_backup(farm: Sample, what: str) -> 
     with pytest.raises(Failure):
         farm.backup()
     assert len(farm.backups.names()) == 1
+
+
+@pytest.mark.parametrize("by_night", [False, True])
+def test_a_place_that_takes_no_backup_is_told_in_words(farm: Sample, by_night: bool) -> None:
+    place = "/sys/pymint-backups"  # where nobody makes directories, root neither
+    farm.home.settings_file.write_text(f'[backup]\ndirectory = "{place}"\n')
+    command = ["master.retention"] if by_night else ["master.cli", "backup", place]
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env={**os.environ, "MINT_HOME": str(farm.home.root)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "this machine does not do what is wanted of it" in done.stderr
+    assert place in done.stderr
 
 
 def test_a_backup_inside_of_the_store_is_refused(farm: Sample) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from master import settings as farm_settings
 from master.bucket.access import Access, Bucket, StorePlace
@@ -14,6 +15,7 @@ from master.bucket.remote import REST_S, Away, Remote
 from master.bucket.replica import GRACE_S, NAME, SMALL, SPARED_S, Cached, stale, to_drop
 from master.bucket.trouble import Trouble
 from master.home import Home
+from master.release.places.s3 import S3
 from master.settings import Settings
 from steps.handover import pauses
 
@@ -30,6 +32,7 @@ CHOSEN = StoreSettings(bucket="pythons", endpoint="https://s3.example", credenti
         ({"endpoint": "s3.example"}, "endpoint"),
         ({"endpoint": "http://s3.example"}, "endpoint"),
         ({"cache_gb": 0.0}, "cache_gb"),
+        ({"cache_gb": float("inf")}, "cache_gb"),
         ({"patience_minutes": -1.0}, "patience_minutes"),
         ({"max_archive_mb": 6000}, "max_archive_mb"),
         ({"bucket": None}, "endpoint"),
@@ -84,6 +87,19 @@ def test_who_has_no_network_sees_a_directory(tmp_path: Path) -> None:
     alone = farm_settings.without_bucket(chosen, home)
     assert farm_settings.store_place(alone, home) == StorePlace(farm_settings.store_path(chosen, home))
     assert farm_settings.without_bucket(Settings(), home) == Settings()
+
+
+@pytest.mark.parametrize("code", ["BadDigest", "XAmzContentChecksumMismatch", "InvalidRequest"])
+def test_a_service_that_checks_may_say_so_in_its_own_words(code: str) -> None:
+    """AWS's and SeaweedFS' word, MinIO's, and one of others."""
+
+    class Refusing:
+        def put_object(self, **said: object) -> None:
+            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "PutObject")
+
+    place = S3(Access("b", "", "http://127.0.0.1:1", "r", None), parallel=1)
+    place._client = Refusing()
+    assert place._checked_by_the_service("20261125")
 
 
 def cached(name: str, size: int, age: float, now: float = 10**6) -> Cached:

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from master.cli import commit, fitness
+from master.cli import commit, fitness, status
+from master.cli.context import Farm
 from master.cli.display import LiveSteps, Plain
 from master.cli.packages import command_for
 from master.cli.rest import _message
 from master.cli.views import Step, lines_of
+from master.home import Home
 from workers.errors import Failure
+from workers.model import ROOT
 from workers.tools import Tool, missing, version_of
 
 GB = 10**9
@@ -69,6 +72,21 @@ def test_a_terminal_shows_the_last_lines_of_the_step_that_runs_and_none_of_one_t
 
 def test_only_the_program_s_own_lines_are_taken_from_a_log() -> None:
     assert lines_of("hpython -m workers plan\noplanned\neoh\nhprogram finished\n") == ["planned", "oh"]
+    assert lines_of("oa licence\x0cof two pages\x85\nodone\n") == ["a licence\x0cof two pages\x85", "done"]
+
+
+def test_a_master_that_does_not_answer_is_told_and_its_workers_are_not_called_lost(tmp_path: Path) -> None:
+    home = Home(tmp_path, ROOT)
+    home.settings_file.write_text("[web]\nport = 1\n")
+    farm = Farm(home)
+    found = status._ask(farm, None)
+    lines = status.lines_of(status.Status(farm.page, str(tmp_path), {"master": 7}, {"local": False}, **found))
+    assert any("the master does not answer" in line for line in lines)
+    assert not [line for line in lines if "not connected" in line]
+
+
+def test_a_disk_that_can_not_be_so_large_is_asked_for_in_vain() -> None:
+    assert fitness.disk_wanted({"MINT_DISK_GB": "inf"}) == fitness.disk_wanted({})
 
 
 @pytest.mark.parametrize(("free", "level"), [(80 * GB, "ok"), (49 * GB, "warn"), (7 * GB, "bad")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import plistlib
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -183,6 +184,17 @@ def test_the_unit_is_as_tight_as_a_build_lets_it_be() -> None:
         assert f"\n{word}" not in unit, "recipes could not make their sandboxes"
     assert "\nProtectHome=read-only\n" in systemd_unit(kept(top="/home/anna/mint"))
     assert "CapabilityBoundingSet" not in systemd_unit(kept(user="root")), "debootstrap needs root's"
+
+
+def test_paths_with_odd_letters_are_whole_in_unit_and_commands() -> None:
+    odd = dataclasses.replace(kept(top="/srv/50% mint"), path="/usr/bin:/mnt/c/Program Files/x")
+    unit = systemd_unit(odd)
+    assert '\nEnvironment="PATH=/usr/bin:/mnt/c/Program Files/x"\n' in unit
+    assert "\nWorkingDirectory=/srv/50%% mint/workers/linux-1/worker\n" in unit
+    assert "%" not in unit.replace("%%", "")
+    file = Path("/srv/50% mint/a.service")
+    for macos in (False, True):
+        assert str(file) in shlex.split(installing(odd, file, macos=macos)[0])
 
 
 def test_launchd_keeps_it_running_awake_and_as_its_user() -> None:

@@ -129,7 +129,7 @@ def other_smaller(flavour: Flavour, change: Callable[[bytes], bytes]) -> Callabl
     return tell
 
 
-def derived_as(flavour: Flavour, **fields: Any) -> Callable[[Handover], None]:
+def derived_as(flavour: Flavour, /, **fields: Any) -> Callable[[Handover], None]:
     def tell(handover: Handover) -> None:
         archives = handover.reports["derive"].archives
         handover.change(
@@ -162,6 +162,27 @@ def cut(handover: Handover) -> None:
     handover.change("archive", sha256=sha(handover.archive), size=len(handover.archive))
 
 
+def cut_off(count: int) -> Callable[[Handover], None]:
+    """Of an archive that ends with its checksum, as ours do: all of the tar is still there."""
+
+    def tell(handover: Handover) -> None:
+        handover.archive = zstandard.ZstdCompressor(write_checksum=True).compress(TAR)[:-count]
+        handover.change("archive", sha256=sha(handover.archive), size=len(handover.archive))
+
+    return tell
+
+
+def planned_as(flavour: Flavour, /, **fields: Any) -> Callable[[Handover], None]:
+    """Another plan of a smaller archive, which is derived as planned."""
+
+    def tell(handover: Handover) -> None:
+        flavours = handover.reports["plan"].plan.flavours
+        other_plan(flavours=[replace(one, **fields) if one.flavour == flavour else one for one in flavours])(handover)
+        derived_as(flavour, **fields)(handover)
+
+    return tell
+
+
 def two_frames(handover: Handover) -> None:
     handover.archive = PACKED + zstandard.ZstdCompressor().compress(b"more")
     handover.change("archive", sha256=sha(handover.archive), size=len(handover.archive))
@@ -172,6 +193,9 @@ def two_frames(handover: Handover) -> None:
     [
         (other_bytes, "is not what the worker reported"),
         (cut, "the tar in .* is not what the worker reported|not whole zstd"),
+        (cut_off(1), "not whole zstd"),
+        (cut_off(4), "not whole zstd"),
+        (lambda handover: setattr(handover, "archive", b""), "not whole zstd"),
         (repacked(b"no tar at all"), "can't be read"),
         (repacked(tar_of("", "python/install/", {".cdx.json": bytes(10_000_001)})), "can't be read"),
         (two_frames, "the tar in .* is not what the worker reported"),
@@ -198,6 +222,10 @@ def two_frames(handover: Handover) -> None:
         (other_smaller("debug_symbols", lambda data: data[:-3]), "the tar in .*debug_symbols|not whole zstd"),
         (derived_as("install_only_stripped", tar_sha256="0" * 64), "the tar in .*install_only_stripped"),
         (derived_as("install_only", name="../../evil.tar.gz"), "other archives were derived than planned"),
+        (derived_as("install_only", flavour="debug_symbols"), "other archives were derived than planned"),
+        (planned_as("install_only", flavour="full"), "can't be derived"),
+        (planned_as("install_only", flavour="debug_symbols"), "can't be derived"),
+        (planned_as("install_only", name=NAMES["install_only_stripped"]), "can't be derived"),
         (lie("derive", archives=[]), "other archives were derived than planned"),
         (lie("derive", from_tar_sha256="0" * 64), "derived from other bytes"),
         (lie("derive", provider_sha256="0" * 64), "hold another FIPS module than was proven"),

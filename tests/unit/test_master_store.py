@@ -134,6 +134,21 @@ def test_a_record_is_found_by_build_and_written_once(store: Store, tmp_path: Pat
     assert store.find(BUILDER, 1) == one
 
 
+def test_a_number_that_was_given_twice_is_the_newer_build(store: Store, tmp_path: Path) -> None:
+    """As after a new database beside an old store: numbers begin anew, with other commits."""
+    archive = store.put(file(tmp_path, b"x"), "a.tar.zst")
+    commits = [digit * 40 for digit in "0123456789"]
+    for when, commit in enumerate(commits):
+        store.add(record(archive, commit=commit, when=100 - when))
+    found = store.find(BUILDER, 1)
+    assert found is not None
+    assert found.commit == commits[0]
+    store.add(record(archive, commit="a" * 40, when=101))
+    found = store.find(BUILDER, 1)
+    assert found is not None
+    assert found.commit == "a" * 40
+
+
 @pytest.mark.parametrize(
     ("commit", "builder"), [("../" * 4, BUILDER), (COMMIT, "../../x"), (COMMIT, "a/b"), ("c", "b")]
 )

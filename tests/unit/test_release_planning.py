@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from master.backup.making import make
+from master.backup.model import Backups
+from master.backup.restoring import restore
+from master.home import Home
 from master.release import indexes, kept, planning, telling
-from master.release.model import NOTES_NAME, SUMS_NAME, Plan, identity
+from master.release.model import NOTES_NAME, SUMS_NAME, Plan, checked_tag, identity
 from master.signing import directory, journal
 from master.signing.keeping import own_trust
 from master.signing.statement import RELEASE
 from master.signing.verify import Wanted
+from tests.unit.backup_samples import empty_database
 from tests.unit.handover_samples import CELL, FACTS, Handover
 from tests.unit.release_samples import LINUX_ARM, MACOS, PINS, SmallFarm, next_commit, small_farm
 from tests.unit.test_release_advisories import KNOWN, advisory, look
@@ -284,6 +289,14 @@ def test_tags_are_in_the_order_of_their_days() -> None:
     assert sorted(["20261126", "2026112502", "20261125"], key=kept.order) == ["20261125", "2026112502", "20261126"]
 
 
+@pytest.mark.parametrize("tag", ["20260231", "20251131", "2026022901"])
+def test_a_day_that_was_never_is_no_tag(tag: str) -> None:
+    """versions.ndjson has it as a date, and keeps it for ever."""
+    with pytest.raises(Failure, match="this is no tag for a release"):
+        checked_tag(tag)
+    assert checked_tag("2028022901") == "2028022901"
+
+
 def test_what_has_to_be_said_is_on_page_and_notes(shared: SmallFarm) -> None:
     collection = replace(shared.unjudged(), notes=["Its FIPS provider is not <CMVP-validated>."])
     plan = planning.make(shared.home, shared.settings, collection, tag=TAG, rehearsal=True, say=lambda line: None)
@@ -307,3 +320,42 @@ def test_builds_that_disagree_about_the_commits_time_are_refused(farm: SmallFarm
     farm.build(replace(CELL, version="3.12"), release="3.12.9", lie=lying)
     with pytest.raises(Failure, match="the builds disagree about when the commit was made"):
         planned(farm)
+
+
+def test_what_was_signed_once_is_there_for_a_rehearsal_of_weeks_later(tmp_path: Path) -> None:
+    farm = small_farm(tmp_path)
+    farm.build()
+    plan = planned(farm, rehearsal=True)
+    for path in (farm.store.root / "releases").rglob("release-plan.json"):
+        os.utime(path, (0, 0))
+    farm.store.prune(really=True)
+    assert list(kept.held(farm.store.root)) == []
+    assert identity(planned(farm, rehearsal=True)) == identity(plan)
+    assert list(kept.held(farm.store.root)) == [plan], "for another week"
+
+
+def test_a_farm_that_released_is_backed_up_with_what_was_signed(tmp_path: Path) -> None:
+    farm = small_farm(tmp_path)
+    farm.build()
+    plan = planned(farm)
+    shutil.copy(empty_database(), farm.home.database)
+    backups = Backups(tmp_path / "backups")
+    assert make(farm.home, farm.store.root, backups, lambda line: None).damaged == []
+    again = Home(tmp_path / "again", farm.home.checkout)
+    restore(again, backups, lambda line: None)
+    for one in plan.assets:
+        assert (again.root / "store" / "sha256" / one.sha256[:2] / one.sha256).exists(), one.name
+    signed = [path.relative_to(farm.home.root) for path in (farm.store.root / "releases").glob("*/signed/*.json")]
+    assert len(signed) == 1
+    assert (again.root / signed[0]).read_bytes() == (farm.home.root / signed[0]).read_bytes()
+
+
+def test_a_rehearsal_of_long_ago_makes_no_backup_incomplete(tmp_path: Path) -> None:
+    farm = small_farm(tmp_path)
+    farm.build()
+    planned(farm, rehearsal=True)
+    for path in (farm.store.root / "releases").rglob("release-plan.json"):
+        os.utime(path, (0, 0))
+    farm.store.prune(really=True)
+    shutil.copy(empty_database(), farm.home.database)
+    assert make(farm.home, farm.store.root, Backups(tmp_path / "backups"), lambda line: None).damaged == []

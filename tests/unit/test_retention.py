@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -222,6 +223,37 @@ def test_what_is_stored_again_is_new_again(farm: Sample, monkeypatch: pytest.Mon
     assert path.stat().st_ctime_ns > before
     monkeypatch.setattr("master.store.time.time", lambda: later)
     assert farm.store.prune(really=False, grace_s=3600) == [path]
+
+
+def test_what_is_stored_again_while_prune_works_stays(farm: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = farm.store.put_bytes(b"old", "a")
+    time.sleep(0.4)
+    listed = farm.store._blobs
+
+    def listing() -> Any:
+        found = listed()
+        farm.store.put_bytes(b"old", "a")
+        return found
+
+    monkeypatch.setattr(farm.store, "_blobs", listing)
+    farm.store.prune(really=True, grace_s=0.3)
+    assert farm.store.path_of(stored.sha256).exists()
+
+
+def test_an_upload_that_goes_by_itself_stops_nothing(farm: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("77", "78", "79"):
+        (farm.home.incoming / name).mkdir(parents=True)
+    changed = housekeeping._changed
+
+    def looking(path: Path) -> float:
+        for other in farm.home.incoming.iterdir():
+            if other != path:
+                other.rmdir()
+        return changed(path)
+
+    monkeypatch.setattr(housekeeping, "_changed", looking)
+    housekeeping.drop(farm.home, Settings(), lambda line: None, EVERYTHING, really=True)
+    assert list(farm.home.incoming.iterdir()) == []
 
 
 def publish(farm: Sample, commit: str) -> None:

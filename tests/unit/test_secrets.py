@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -358,3 +359,11 @@ def test_every_setting_that_names_a_secrets_file_is_known_here() -> None:
     )  # fmt: skip
     assert wanted - {key for _, key in named(full)} == set()
     assert {"smtp_password_file", "pin_file", "token_file"} <= wanted
+
+
+def test_vault_without_its_client_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hvac", None)  # what an import finds then is that there is none
+    monkeypatch.delitem(sys.modules, "hvac.exceptions", raising=False)
+    private(tmp_path / "token", "t")
+    chosen = Secrets(kind="vault", vault_url="http://127.0.0.1:1", vault_token_file="token")
+    assert "pip install 'hvac" in fails(secrets_of(tmp_path, chosen).place("secret:smtp"))

@@ -42,6 +42,7 @@ def test_a_whole_directory_is_verified(place: Path, sample: Signed) -> None:
     assert code == 0, said
     assert f"{NAME}: verified" in said
     assert "notes.html: as listed" in said
+    assert "SHA256SUMS is not signed" in said, "anybody may have listed the notes"
     code, said = ran(place, sample, "--json")
     assert f'"sha256": "{sha(CONTENT)}"' in said
 
@@ -57,6 +58,7 @@ def test_a_whole_directory_is_verified(place: Path, sample: Signed) -> None:
         (lambda p: (p / f"{NAME}.sigstore.json").write_bytes(b"{}"), "is not a bundle that can be read"),
         (lambda p: (p / "SHA256SUMS").write_text(f"{'0' * 64}  ../x\n"), "SHA256SUMS: line 1 can't be used"),
         (lambda p: (p / "SHA256SUMS").write_text("nothing\n"), "SHA256SUMS: line 1 can't be used"),
+        (lambda p: (p / "SHA256SUMS").write_bytes(b"\xff\n"), "SHA256SUMS: line 1 can't be used"),
         (lambda p: (p / "SHA256SUMS").unlink(), "can't be read"),
     ],
 )

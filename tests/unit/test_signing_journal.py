@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from master.signing import journal
 from master.signing.journal import Line
 from workers.errors import Failure
+from workers.model import ROOT
 
 
 @pytest.fixture
@@ -75,3 +78,21 @@ def test_two_signers_at_once_make_one_chain(kept: Path) -> None:
         process.join()
         assert process.exitcode == 0
     assert len(journal.verify(kept)) == 25
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from master.signing import journal
+path = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, resource.RLIM_INFINITY))
+journal.append(path, {"buildid": 5})
+"""
+
+
+def test_a_full_disk_leaves_no_cut_line(kept: Path) -> None:
+    before = kept.read_bytes()
+    done = subprocess.run([sys.executable, "-c", FULL, kept], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "signing: journal.jsonl can't be written" in done.stderr
+    assert kept.read_bytes() == before
+    assert journal.append(kept, {"buildid": 5}).number == 6

@@ -77,6 +77,20 @@ def test_a_lost_key_is_told_and_not_made_anew(home: Home) -> None:
         pen_of(home, signing("key"), dry_run=False)
 
 
+def test_a_lost_public_half_is_made_of_its_key_and_the_key_stays(home: Home) -> None:
+    keeping.prepare(home, signing("key"), NOW)
+    secret, public = (home.keys / "farm.pem").read_bytes(), (home.keys / "farm.pub").read_bytes()
+    (home.keys / "farm.pub").unlink()
+    keeping.prepare(home, signing("key"), NOW)
+    assert (home.keys / "farm.pem").read_bytes() == secret
+    assert (home.keys / "farm.pub").read_bytes() == public
+    (home.keys / "farm.pub").unlink()
+    (home.keys / "farm.pem").write_text("half a key")
+    with pytest.raises(Failure, match="the key farm can't be used"):
+        keeping.prepare(home, signing("key"), NOW)
+    assert (home.keys / "farm.pem").read_text() == "half a key"
+
+
 def test_no_error_repeats_what_a_key_file_holds(home: Home) -> None:
     keeping.prepare(home, signing("key"), NOW)
     secret = home.keys / "farm.pem"

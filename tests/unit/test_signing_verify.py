@@ -207,7 +207,7 @@ def test_a_certificate_for_something_else_than_signing_code_is_refused(
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{}", b"[]", b'{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}', b"\xff"],
+    [b"", b"{}", b"[]", b'{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}', b"\xff", b"[" * 100_000],
 )
 def test_what_is_no_bundle_is_told(data: bytes) -> None:
     with pytest.raises(Failure, match="it is not a bundle that can be read"):

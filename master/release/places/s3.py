@@ -149,9 +149,8 @@ class S3:
             try:
                 with words():
                     self.client.put_object(Bucket=self.bucket, Key=key, Body=b"probe", ChecksumSHA256=wrong)
-            except Trouble as trouble:
-                cause = trouble.__cause__
-                if status_of(cause) != 400:
+            except (Trouble, Failure) as refusal:  # each service has a word of its own for it
+                if status_of(refusal.__cause__) != 400:
                     raise
                 self._checks = True
             else:
