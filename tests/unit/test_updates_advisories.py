@@ -153,6 +153,20 @@ def test_a_feed_that_cannot_be_had_anew_is_read_as_it_was_and_its_age_is_told(tm
     assert "not brought up to date" in shown
 
 
+@pytest.mark.parametrize("data", [b"[" * 200_000, b"PK"], ids=["nested without end", "encrypted"])
+def test_a_feed_that_breaks_its_reader_is_told_and_holds_no_other_back(tmp_path: Path, data: bytes) -> None:
+    if data == b"PK":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("CVE-2026-7.json", json.dumps(osv()))
+        data = packed.getvalue().replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00")
+    (tmp_path / "bad").write_bytes(data)
+    (tmp_path / "good").write_text(json.dumps(osv()))
+    found = gather((str(tmp_path / "bad"), str(tmp_path / "good")), NAMES, tmp_path / "cache", Reader())
+    assert "it can't be read: R" in found.feeds[0].problem
+    assert found.feeds[1].count == 1
+
+
 def test_nothing_read_is_unknown_and_never_none(tmp_path: Path) -> None:
     for wheres in ((), (f"http://127.0.0.1:{closed_port()}/x",), (str(tmp_path / "no-such"),)):
         known = gather(wheres, NAMES, tmp_path / "cache", Reader())

@@ -31,8 +31,10 @@ class _Unreadable(Exception):
     """The data is not of a kind that is known."""
 
 
+# RuntimeError: nested without end, or a zip that is encrypted or packed in a way that is not known.
 _BROKEN = (
-    _Unreadable, OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError, zlib.error,
+    _Unreadable, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, EOFError,
+    zlib.error,
 )  # fmt: skip
 
 
