@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,14 @@ def test_a_feed_that_breaks_its_reader_is_told_and_holds_no_other_back(tmp_path:
     found = gather((str(tmp_path / "bad"), str(tmp_path / "good")), NAMES, tmp_path / "cache", Reader())
     assert "it can't be read: R" in found.feeds[0].problem
     assert found.feeds[1].count == 1
+
+
+def test_a_password_in_a_feeds_address_is_not_told(tmp_path: Path) -> None:
+    with serving() as site:
+        site.files["osv.json"] = Served(json.dumps(osv()).encode())
+        found = gather((f"http://me:secret@127.0.0.1:{site.port}/osv.json",), NAMES, tmp_path, Reader())
+        assert found.feeds[0] == replace(found.feeds[0], where=site.url("osv.json"), count=1, problem="")
+        assert site.gets("osv.json")[0]["authorization"].startswith("Basic ")
 
 
 def test_nothing_read_is_unknown_and_never_none(tmp_path: Path) -> None:

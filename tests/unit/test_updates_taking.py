@@ -15,15 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from master.updates.page import for_everybody
 from tests.unit.sources_server import Heard, Served, Server, closed_port, pin, serving, sha
 from tests.unit.upstream import Signer, directory_page, tarball
+from workers.reports.base import decode, encode
 from workers.sources.distribution import Listed
 from workers.sources.outcome import Missed
 from workers.sources.pins import Distro, Pin
 from workers.sources.settings import SourceSettings
 from workers.updates import signatures
 from workers.updates.looking import Sources, standing
-from workers.updates.model import Refused, Standing, Taken
+from workers.updates.model import Refused, Standing, Taken, UpdatesReport
 from workers.updates.rules import Announced, Pgp, Rule, Sigstore
 from workers.updates.taking import Means, take
 from workers.updates.web import Reader
@@ -275,6 +277,17 @@ def test_a_mirror_and_an_offline_directory_are_asked_by_the_files_names(site: Se
     assert isinstance(got, Taken)
     assert got.sha256 == sha(NEW)
     assert [kind for kind, _, headers in site.requests if "pub/" not in headers] != []
+
+
+def test_a_password_in_a_mirrors_address_is_in_nothing_that_everybody_reads(site: Server) -> None:
+    own = replace(rule(site), announced=None)
+    settings = SourceSettings((f"http://me:s%2Fcret@127.0.0.1:{site.port}/pub",), upstream=False)
+    found = stands(pin(version="2.0", content=OLD), own, settings)
+    said = encode(UpdatesReport("pymint/updates/1", True, 0, [found]))
+    assert b"s%2Fcret" in said, "a release is fetched by it later"
+    shown = for_everybody(said)
+    assert decode(shown, UpdatesReport, "it").pins[0].offers[0].url == site.url("pub/zlib-2.1.tar.gz")
+    assert b"cret" not in shown
 
 
 def test_the_distributions_newer_file_is_found_and_a_repacked_one_is_pinned_beside(

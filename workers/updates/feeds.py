@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from workers.sources.http import redacted
 from workers.sources.outcome import Missed
 from workers.updates.advisories import AdvisoriesReport, Advisory, Affected, Feed, Range
 from workers.updates.web import Reader
@@ -58,6 +59,7 @@ def _gathered(where: str, names: frozenset[str], cache: Path, reader: Reader) ->
     if urlsplit(where).scheme in {"http", "https"}:
         path = cache / hashlib.sha256(where.encode()).hexdigest()
         problem = _fetch(where, path, reader)
+        where = redacted(where)  # as everybody reads it
     try:
         fetched = int(path.stat().st_mtime)
     except OSError:
