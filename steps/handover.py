@@ -132,7 +132,8 @@ class Upload(_Handover):
                 await fetch_file(self, source, self.directory / destination, limit)
             except Failure as failure:
                 await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
-                return await self.refuse(str(failure))
+                # Of a build that was stopped the file that was on its way is no fault of anybody's.
+                return CANCELLED if self.stopped else await self.refuse(str(failure))
         volume = sum((self.directory / file).stat().st_size for file in archives.values())
         smaller = f" and {len(archives) - 1} derived from it" if len(archives) > 1 else ""
         self.said = f"{name}{smaller}: {size(volume)} received"

@@ -26,6 +26,8 @@ R = TypeVar("R")
 # A validation report of a full archive is about 100 kB, a plan about 200 kB.
 REPORT_LIMIT = 16 * 1024 * 1024
 NODE_LOG_LIMIT = 32 * 1024 * 1024
+# A stage has some thirty nodes. A directory with a million empty logs would be a million questions to the worker.
+NODE_LOGS = 100
 NODE_LOG = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,80}\.log\Z")
 ENVIRONMENT = {"PYMINT_EVENTS": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 # The node logs that a build's page has already: a failed stage shows what is left.
@@ -101,7 +103,7 @@ def progress_of(event: str) -> tuple[str, int] | None:
         if said["event"] != "progress" or not said["total"]:
             return None
         return str(said["what"])[:120], max(0, min(100, int(100 * said["done"] / said["total"])))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 
@@ -299,9 +301,7 @@ class WorkerProgram(Telling, buildstep.ShellMixin, CompositeStepMixin, buildstep
             listed = await self.runGlob(f"{self.build.workdir}/{self.run_directory}/logs/*.log", abandonOnFailure=False)
             wanted |= {path.rpartition("/")[2] for path in listed or []} - SHOWN.get(self.build, set())
         left = self.limits.log_bytes
-        for name in sorted(wanted):
-            if not NODE_LOG.match(name):
-                continue
+        for name in sorted(filter(NODE_LOG.match, wanted))[:NODE_LOGS]:
             allowed = NODE_LOG_LIMIT if left is None else min(left, NODE_LOG_LIMIT)
             if not allowed:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 from steps import pages, summaries, test_results
@@ -9,6 +10,7 @@ from steps.program import WorkerProgram
 from workers.errors import Failure
 from workers.reports.build import (
     ArchiveReport,
+    CellName,
     DeriveReport,
     NodesReport,
     PackageReport,
@@ -41,6 +43,10 @@ class Plan(WorkerProgram[PlanReport]):
         plan = report.plan
         if plan.commit != self.getProperty("got_revision"):
             return f"plan: the plan is of the commit {plan.commit}, {self.getProperty('got_revision')} was checked out"
+        cell = CellName(*(str(self.getProperty(name)) for name in ("version", "target", "variant")))
+        if plan.cell != cell:
+            planned, wanted = " ".join(astuple(plan.cell)), " ".join(astuple(cell))
+            return f"plan: the plan is for {planned}, this builder is for {wanted}"
         if not self.require_validated or plan.provider.certificate is not None:
             return None
         failure = Failure(

@@ -18,13 +18,19 @@ BLOCK = 512 * 1024
 
 
 class Memory(FileWriterImpl):
-    """Keeps what a worker sends."""
+    """Keeps what a worker sends, up to `limit` bytes: it was asked to send no more, and need not do as it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.blocks: list[bytes] = []
+        self.left = limit
+        self.too_much = False
 
     def remote_write(self, data: bytes | str) -> None:
-        self.blocks.append(data.encode() if isinstance(data, str) else data)
+        block = data.encode() if isinstance(data, str) else data
+        self.too_much = self.too_much or len(block) > self.left
+        if kept := block[: self.left]:
+            self.blocks.append(kept)
+            self.left -= len(kept)
 
     def remote_close(self) -> None:
         pass
@@ -47,11 +53,11 @@ async def read_file(step: Any, path: str, limit: int, *, cut: bool = False) -> b
 
     With `cut` a larger one is returned by its first `limit` bytes.
     """
-    memory = Memory()
+    memory = Memory(limit)
     command = _upload(step, path, memory, limit)
     await step.runCommand(command)
     data = b"".join(memory.blocks)
-    if command.rc == 0 or (cut and data):
+    if (command.rc == 0 and not memory.too_much) or (cut and data):
         return data
     return None
 

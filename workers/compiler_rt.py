@@ -46,7 +46,9 @@ def fetched_runtime(arch: str, package: str, state: Path) -> Path:
         archive = _download(home, f"{package}:{debian}={version}", debian)
         if isinstance(archive, str):
             raise _failure(arch, package, archive)
-        _run(["dpkg-deb", "--extract", str(archive), str(home / "unpacked")])
+        unpacked = _run(["dpkg-deb", "--extract", str(archive), str(home / "unpacked")])
+        if unpacked.returncode != 0:
+            raise _failure(arch, package, unpacked.stderr.strip() or f"dpkg-deb ended with {unpacked.returncode}")
         ready = home / "ready"
         ready.mkdir()
         for wanted in runtime_names(arch):

@@ -6,10 +6,12 @@ that one can do it. Made once and kept in the worker's state; recipes see it rea
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from workers.errors import Failure
@@ -28,19 +30,38 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
     """
     root = state / "systems" / f"debian-{suite}"
     wanted = " ".join(sorted(packages))
-    if (root / _DONE).is_file() and (root / _DONE).read_text() == wanted:
+    if _is_done(root, wanted):
         return root
     _require_debootstrap(suite)  # before what is there is thrown away
-    staging = root.with_name(f".{root.name}.{os.getpid()}")
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        bootstrap(staging, suite, packages, log)
-        (staging / _DONE).write_text(wanted)
-        staging.rename(root)
-    finally:
+    with _one_at_a_time(root.parent):
+        if _is_done(root, wanted):  # another build was quicker
+            return root
+        staging = root.with_name(f".{root.name}.{os.getpid()}")
+        shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(staging, ignore_errors=True)
+        try:
+            bootstrap(staging, suite, packages, log)
+            (staging / _DONE).write_text(wanted)
+            staging.rename(root)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return root
+
+
+def _is_done(root: Path, wanted: str) -> bool:
+    return (root / _DONE).is_file() and (root / _DONE).read_text() == wanted
+
+
+@contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Held on the directory itself; gone with the process."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def bootstrap(into: Path, suite: str, packages: Sequence[str], log: Path) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from workers.errors import Failure
 from workers.progress import size
 from workers.reports.base import read_report, write_report
-from workers.tools import BUILD_TOOLS, Tool, version_of
+from workers.tools import BUILD_TOOLS, BUSY, Tool, version_of
 
 MEMORY_BAD_GB = 2.0
 # The number in what a tool says of itself: `Debian clang version 22.1.8 (...)`, `v5.36.0`, `GNU Make 4.3`.
@@ -114,15 +114,15 @@ def tool_versions(tools: Sequence[Tool], remembered: Path) -> dict[str, str | No
     found: dict[str, str | None] = {}
     seen: dict[str, _Seen] = {}
     for tool in tools:
-        identity = _identity(tool)
+        identity = _identity(tool) if tool.remembered else None
         old = known.get(tool.name)
         if identity is not None and old is not None and identity == (old.file, old.changed_ns, old.size):
             found[tool.name], seen[tool.name] = old.version, old
             continue
         said = version_of(tool)
         found[tool.name] = None if said is None else number_in(said)
-        if said is not None and identity is not None:
-            seen[tool.name] = _Seen(*identity, number_in(said))
+        if said not in (None, BUSY) and identity is not None:
+            seen[tool.name] = _Seen(*identity, number_in(str(said)))
     if seen != known:
         write_report(seen, remembered)
     return found

@@ -182,10 +182,13 @@ class Matrix:
         return {cell.builder_name: cell for cell in self.all_cells()}
 
 
-def _named(cls: type, key: str, table: Mapping[str, Mapping[str, Any]], path: Path, section: str) -> dict[str, Any]:
+def _named(
+    cls: type, key: str | None, table: Mapping[str, Mapping[str, Any]], path: Path, section: str
+) -> dict[str, Any]:
+    """The rows of a section. key: the field that a row's name is."""
     try:
-        return {name: msgspec.convert({key: name, **row}, cls) for name, row in table.items()}
-    except (msgspec.ValidationError, TypeError) as error:
+        return {name: msgspec.convert({**({key: name} if key else {}), **row}, cls) for name, row in table.items()}
+    except (msgspec.ValidationError, TypeError, AttributeError) as error:
         raise Failure(
             "matrix", f"{path.name}: [{section}] can't be read", found=str(error), todo=f"Mend {path}."
         ) from error
@@ -198,7 +201,7 @@ def load_matrix(path: Path = DATA / "matrix.toml") -> Matrix:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise Failure("matrix", f"{path.name} can't be read", found=str(error), todo=f"Mend {path}.") from error
     variants = _named(Variant, "name", raw.get("variants", {}), path, "variants")
-    sets = {name: tuple(msgspec.convert(row, _Set).variants) for name, row in raw.get("sets", {}).items()}
+    sets = {name: tuple(one.variants) for name, one in _named(_Set, None, raw.get("sets", {}), path, "sets").items()}
     for set_name, names in sets.items():
         for name in names:
             if name not in variants:

@@ -38,7 +38,8 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -
     file of an owner without a mapping can't be written.
     """
     name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or member.isdev():
+    outside = not (into / name.parent).resolve().is_relative_to(into.resolve())
+    if name.is_absolute() or ".." in name.parts or outside or member.isdev():
         raise Failure("store", f"a tar has the member {member.name!r}", todo="It leads out of its tree; don't use it.")
     member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
     tar.extract(member, into)
@@ -58,8 +59,7 @@ def extract(packed: Path, into: Path, *, licences: bool = True) -> None:
             for member in tar:
                 if not licences and member.name.startswith(f"{LICENCES}/"):
                     continue
-                target = into / member.name
-                if target.exists() and not target.is_symlink():
+                if os.path.lexists(into / member.name):
                     raise Failure(
                         "store",
                         f"two needed nodes both bring {member.name}",

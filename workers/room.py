@@ -8,6 +8,7 @@ it has started with it, and what it had half made is taken away.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -36,11 +37,37 @@ def half_made(directory: Path) -> Iterator[None]:
         _half_made.discard(directory)
 
 
+@contextlib.contextmanager
+def in_use(directory: Path) -> Iterator[None]:
+    """Tells `prune` that a living program works in a directory, which has to be there. Gone with the process."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a living program works there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def floor_of(environment: Mapping[str, str] = os.environ) -> int:
     """Bytes that have to stay free; 0 where nobody said."""
     try:
         return int(float(environment.get("PYMINT_FLOOR_GB", "")) * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
 
 
@@ -113,15 +140,10 @@ def kill_below(root: int) -> None:
 
 def _below(root: int) -> list[int]:
     """The living descendants of a process."""
-    with subprocess.Popen(
-        ["ps", "-axo", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True, env={"LC_ALL": "C", "PATH": os.defpath}
-    ) as process:
-        listed, _ = process.communicate()
     children: dict[int, list[int]] = {}
-    for line in listed.splitlines():
-        pid, parent, state = line.split(None, 2)
-        if not state.startswith("Z") and int(pid) != process.pid:
-            children.setdefault(int(parent), []).append(int(pid))
+    for pid, parent, state in _by_the_kernel() if sys.platform == "linux" else _by_ps():
+        if not state.startswith("Z"):
+            children.setdefault(parent, []).append(pid)
     found: list[int] = []
     waiting = [root]
     while waiting:
@@ -129,3 +151,22 @@ def _below(root: int) -> list[int]:
             found.append(child)
             waiting.append(child)
     return found
+
+
+def _by_the_kernel() -> Iterator[tuple[int, int, str]]:
+    """Number, parent and state of every process: a small Debian has no `ps`."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            state, parent = path.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            yield int(path.parent.name), int(parent), state
+
+
+def _by_ps() -> Iterator[tuple[int, int, str]]:
+    with subprocess.Popen(
+        ["ps", "-axo", "pid=,ppid=,stat="], stdout=subprocess.PIPE, text=True, env={"LC_ALL": "C", "PATH": os.defpath}
+    ) as process:
+        listed, _ = process.communicate()
+    for line in listed.splitlines():
+        pid, parent, state = line.split(None, 2)
+        if int(pid) != process.pid:
+            yield int(pid), int(parent), state

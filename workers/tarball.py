@@ -313,17 +313,19 @@ def find(path: Path, wanted: Callable[[str], bool], *, limit: int) -> dict[str, 
 def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda member: True) -> str:
     """Unpacks the `wanted` files and links below `into`; returns the tar's sha256, as the whole of it was read.
 
-    Raises Failure for a member that would land outside, or that is a hard link to something there.
+    Raises Failure for a member that would land outside, is a hard link to something there, or comes twice.
     """
     top = into.resolve()
     with reading(path) as tar:
         for member, content in tar:
-            name = PurePosixPath(member.path)
-            target = into / name
-            if name.is_absolute() or ".." in name.parts or not target.parent.resolve().is_relative_to(top):
+            name, target = PurePosixPath(member.path), into / member.path
+            leads_out = "\0" in member.path + member.link or name.is_absolute() or ".." in name.parts
+            if leads_out or not target.parent.resolve().is_relative_to(top):
                 raise Failure("tarball", f"{path.name} has the member {member.path!r}", todo="Do not use this archive.")
             if not wanted(member.path):
                 continue
+            if os.path.lexists(target) and not (member.kind == "directory" and target.is_dir()):
+                raise Failure("tarball", f"{path.name} has {member.path!r} twice", todo="Do not use this archive.")
             if member.kind == "directory":
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -333,9 +335,7 @@ def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda me
             elif member.kind == "hardlink":
                 original = into / member.link
                 if not original.resolve().is_relative_to(top):
-                    raise Failure(
-                        "tarball", f"{path.name} has a link to {member.link!r}", todo="Do not use this archive."
-                    )
+                    raise Failure("tarball", f"{path.name} has a link to {member.link!r}", todo="Do not use it.")
                 target.hardlink_to(original)
             elif content is not None:
                 target.write_bytes(content)

@@ -22,19 +22,24 @@ XCODE = "xcode-select --install"
 
 @dataclass(frozen=True)
 class Tool:
-    """command: ends with 0 when the tool is there and whole; its first line of output is shown as the version."""
+    """command: ends with 0 when the tool is there and whole; its first line of output is shown as the version.
+
+    remembered: whether the same file means the same answer. What a command says of other files it has to be asked anew.
+    """
 
     name: str
     command: tuple[str, ...]
     package: str
     why: str
+    remembered: bool = True
 
 
+# Debian's essential perl-base lacks what OpenSSL's Configure loads.
+_PERL = ("perl", "-MIPC::Cmd", "-MTime::Piece", "-e", "print $^V")
 _DEBIAN_TOOLS = (
     Tool("git", ("git", "--version"), "git", "fetches the commit that is built"),
     Tool("make", ("make", "--version"), "make", "runs the libraries' own build systems"),
-    # Debian's essential perl-base lacks what OpenSSL's Configure loads.
-    Tool("perl", ("perl", "-MIPC::Cmd", "-MTime::Piece", "-e", "print $^V"), "perl", "configures OpenSSL"),
+    Tool("perl", _PERL, "perl", "configures OpenSSL", remembered=False),
     Tool("xz", ("xz", "--version"), "xz-utils", "unpacks sources"),
     Tool("patch", ("patch", "--version"), "patch", "applies what distributions changed in a source"),
     Tool("pkg-config", ("pkg-config", "--version"), "pkg-config", "finds the libraries that CPython is built with"),
@@ -43,13 +48,19 @@ _DEBIAN_TOOLS = (
     Tool("clang", (f"{LLVM}/clang", "--version"), f"clang-{MAJOR}", "compiles"),
     Tool("lld", (f"{LLVM}/ld.lld", "--version"), f"lld-{MAJOR}", "links, with LTO"),
     Tool("llvm-profdata", (f"{LLVM}/llvm-profdata", "--version"), f"llvm-{MAJOR}", "merges the profiles of PGO"),
-    Tool(RUNTIME, (f"{LLVM}/clang",), f"libclang-rt-{MAJOR}-dev", "writes the profiles of PGO"),
+    Tool(RUNTIME, (f"{LLVM}/clang",), f"libclang-rt-{MAJOR}-dev", "writes the profiles of PGO", remembered=False),
 )
 # The GNU kinds, under the names that Homebrew gives them where macOS has others: see workers/apple.py.
 _MACOS_TOOLS = (
     Tool("git", ("git", "--version"), XCODE, "fetches the commit that is built"),
-    Tool("macOS SDK", ("xcrun", "--sdk", "macosx", "--show-sdk-path"), XCODE, "has the system's headers and stubs"),
-    Tool("perl", ("perl", "-MIPC::Cmd", "-MTime::Piece", "-e", "print $^V"), "perl", "configures OpenSSL"),
+    Tool(
+        "macOS SDK",
+        ("xcrun", "--sdk", "macosx", "--show-sdk-path"),
+        XCODE,
+        "has the system's headers and stubs",
+        remembered=False,
+    ),
+    Tool("perl", _PERL, "perl", "configures OpenSSL", remembered=False),
     Tool("GNU make", ("gmake", "--version"), "make", "runs the libraries' own build systems side by side"),
     Tool("GNU install", ("ginstall", "--version"), "coreutils", "recipes call install -D"),
     Tool("GNU sed", ("gsed", "--version"), "gnu-sed", "recipes call sed -i"),

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ def _debootstrap(programs: Path, script: str) -> None:
     program = programs / "debootstrap"
     program.write_text(f'#!/bin/sh\nset -- "$4" "$@"\n{script}\n')
     program.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap is for root")
+def test_two_builds_that_want_the_same_root_make_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _debootstrap(tmp_path / "bin", f'mkdir -p "$1"; echo x >>{tmp_path}/runs; sleep 0.5; touch "$1/made"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(module, "mirror", lambda: "http://one.example/debian")
+
+    def make(number: int) -> Path:
+        return debian_root(tmp_path / "state", "bullseye", ("gcc",), tmp_path / f"log {number}")
+
+    with ThreadPoolExecutor() as pool:
+        roots = list(pool.map(make, range(2)))
+    assert [(root / "made").exists() for root in roots] == [True, True]
+    assert (tmp_path / "runs").read_text() == "x\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap is for root")

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from steps.fit import Fit
+from workers import fitness as fitness_module
 from workers import room
 from workers.errors import Failure
 from workers.fitness import Fitness, clock_problem, disk_problem, examine, memory_problem, number_in, one_line, packed
 from workers.model import ROOT
 from workers.reports.base import decode
-from workers.tools import Tool
+from workers.tools import BUILD_TOOLS, BUSY, Tool
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,30 @@ def test_a_tool_is_started_once_until_it_changes_and_a_missing_one_is_a_problem(
     assert examine([tmp_path], 0, remembered, tools).tools == {"tool": "10.3"}
 
 
+def test_a_tool_that_tells_of_other_files_is_asked_each_time(tmp_path: Path) -> None:
+    """perl stays where it is when the package of its modules goes, and clang when compiler-rt does."""
+    program, other = tmp_path / "perl", tmp_path / "module"
+    program.write_text(f"#!/bin/sh\ncat {other}\n")
+    program.chmod(0o755)
+    other.write_text("v5.36.0\n")
+    perl = replace(tool(program, "perl"), remembered=False)
+    assert examine([tmp_path], 0, tmp_path / "tools.json", [perl]).tools == {"perl": "5.36.0"}
+    other.unlink()
+    assert examine([tmp_path], 0, tmp_path / "tools.json", [perl]).tools == {}
+    asked_each_time = {one.name for one in BUILD_TOOLS if not one.remembered}
+    assert asked_each_time == {one.name for one in BUILD_TOOLS if one.command[1:] != ("--version",)}
+
+
+def test_a_busy_machine_does_not_make_a_version_of_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\necho tool 1.2\n")
+    program.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(fitness_module, "version_of", lambda tool: BUSY)
+        assert examine([tmp_path], 0, tmp_path / "tools.json", [tool(program)]).problems == []
+    assert examine([tmp_path], 0, tmp_path / "tools.json", [tool(program)]).tools == {"tool": "1.2"}
+
+
 def test_the_program_says_it_on_one_line_and_ends_with_1_where_it_is_not_fit(tmp_path: Path) -> None:
     def doctor(gigabytes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -101,6 +126,7 @@ FILLS = """
 import os, subprocess, sys, time
 from pathlib import Path
 from workers import room
+os.defpath = "/nowhere"  # a small Debian has no ps
 place = Path(sys.argv[1])
 (place / "half").mkdir()
 with room.watched([place], room.floor_of()), room.half_made(place / "half"):

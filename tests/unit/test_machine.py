@@ -8,7 +8,7 @@ import pytest
 
 from master.settings import WorkerSettings, builds
 from workers import machine
-from workers.compiler_rt import runtime_names
+from workers.compiler_rt import fetched_runtime, runtime_names
 from workers.cpython import EMULATOR, cpython_nodes
 from workers.errors import Failure
 from workers.machine import emulation_of, file_of, is_emulated, machine_of
@@ -103,3 +103,25 @@ def test_another_processors_compiler_rt_lies_where_recipes_see_it(tmp_path: Path
     laid = tmp_path / "tools/resource/lib/linux"
     assert {path.name for path in laid.iterdir()} == set(runtime)
     assert "-resource-dir=/mnt/pymint/toolchain/resource\n" in (tmp_path / "tools/target.cfg").read_text()
+
+
+def test_a_package_that_does_not_unpack_whole_leaves_no_compiler_rt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a full disk cut off would else be linked into everything from then on."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    names = " ".join(runtime_names("aarch64"))
+    scripts = {
+        "dpkg-query": "echo 1.0",
+        "apt-get": "touch a.deb",
+        "dpkg-deb": f'mkdir -p "$3" && cd "$3" && touch {names}; echo "no space left" >&2; exit 2',
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    with pytest.raises(Failure, match="compiler-rt for aarch64") as caught:
+        fetched_runtime("aarch64", "libclang-rt-22-dev", tmp_path / "state")
+    assert "no space left" in str(caught.value)
+    assert list((tmp_path / "state/systems/compiler-rt-aarch64").iterdir()) == []

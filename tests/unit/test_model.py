@@ -80,3 +80,11 @@ def test_a_table_with_a_wrong_field_is_named(tmp_path: Path) -> None:
     path.write_text('[targets.t]\nos = "plan9"\narch = "x"\n')
     with pytest.raises(Failure, match=r"\[targets\] can't be read"):
         load_matrix(path)
+
+
+@pytest.mark.parametrize("wrong", ["[sets.s]\nvariant = []\n", "[sets.s]\nvariants = 3\n", 'sets = "all"\n'])
+def test_a_wrong_set_is_named_too(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "matrix.toml"
+    path.write_text(wrong)
+    with pytest.raises(Failure, match=r"\[sets\] can't be read"):
+        load_matrix(path)

@@ -128,3 +128,23 @@ def test_a_debian_package_without_files_is_named(tmp_path: Path) -> None:
     package.write_bytes(_ar({"debian-binary": b"2.0\n"}))
     with pytest.raises(Failure, match="x can't be unpacked"):
         unpack_source(package, "x", tmp_path / "source")
+
+
+def test_a_file_never_goes_where_a_symlink_of_another_object_leads(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    links, files = tmp_path / "links", tmp_path / "files"
+    links.mkdir()
+    (links / "share").symlink_to(tmp_path / "elsewhere")
+    (links / "tool").symlink_to(tmp_path / "mine")
+    (files / "share").mkdir(parents=True)
+    pack(entries_below(links, ""), tmp_path / "1", 1000)
+    for name, said in (("share/x", "leads out"), ("tool", "both bring tool")):
+        (files / name).write_text("theirs")
+        pack(entries_below(files, ""), tmp_path / "2", 1000)
+        (files / name).unlink()
+        extract(tmp_path / "1", tmp_path / name.partition("/")[0])
+        with pytest.raises(Failure, match=said):
+            extract(tmp_path / "2", tmp_path / name.partition("/")[0])
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.unit.sources_server import GOOD, Heard, Served, closed_port, pin, serving, sha
@@ -12,6 +13,7 @@ from workers.errors import Failure
 from workers.reports.build import ChosenPin, FetchedSource
 from workers.sources.cache import cached_path, partial_path
 from workers.sources.fetch import fetch
+from workers.sources.http import Web, _retry_after
 from workers.sources.pins import Pin
 from workers.sources.settings import SourceSettings
 
@@ -206,7 +208,21 @@ def test_a_password_in_a_mirrors_url_is_not_told(tmp_path: Path) -> None:
         with pytest.raises(Failure) as caught:
             fetched(tmp_path, pin("http://127.0.0.1:1/a.gz"), settings=settings)
     assert "secret" not in str(caught.value)
+    assert "Take that mirror out of [sources] mirrors in settings.toml" in str(caught.value)
     assert site.gets("a.gz")[0]["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("said", [b"\xb2", b"9" * 5000])
+def test_a_number_that_is_none_is_not_taken_for_one(said: bytes) -> None:
+    """Superscript two is a digit to Python, of which it makes no number; nor of five thousand nines."""
+    assert _retry_after(httpx.Headers([(b"retry-after", said)])) == 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ranged = [(b"content-range", b"bytes 0-0/" + said)]
+        return httpx.Response(206, headers=ranged) if request.method == "GET" else httpx.Response(405)
+
+    web = Web(client=httpx.Client(transport=httpx.MockTransport(answer)))
+    assert web.probe("http://up.example/a.gz", pin("http://up.example/a.gz").files[0]) is None
 
 
 @pytest.mark.parametrize("name", ["a.gz", sha(GOOD)])

@@ -10,7 +10,8 @@ from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 from twisted.internet import defer
 from twisted.trial import unittest
 
-from steps.handover import NotNow, Record, Recorded, Submission
+from steps import handover
+from steps.handover import NotNow, Record, Recorded, Submission, Upload
 from tests.unit.fake_worker import ExpectRmdir, TestBuildStepMixin, TestReactorMixin
 from workers.errors import Failure
 
@@ -72,3 +73,21 @@ class TestRecord(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
         await self.step.interrupt("enough")
         await running
         assert len(self.kept) == 1
+
+
+class TestUpload(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
+    async def setUp(self) -> None:
+        self.setup_test_reactor()
+        await self.setup_test_build_step()
+
+    async def test_a_build_that_is_stopped_meanwhile_blames_no_file(self) -> None:
+        self.setup_step(Upload(mkdtemp(), 1000))
+        self.build.buildid = 92
+        self.build.setProperty("archive_name", "cpython-3.13.5-t-noopt-1.tar.zst", "test")
+
+        async def stopped(step: Any, source: str, destination: Path, limit: int) -> None:
+            step.stopped = True
+            raise Failure("upload", "plan.json did not arrive whole", todo="Raise something.")
+
+        self.patch(handover, "fetch_file", stopped)
+        assert await self.step.run() == CANCELLED

@@ -6,11 +6,13 @@ from typing import Any
 
 from buildbot.process.properties import Properties
 from buildbot.process.results import FAILURE, SUCCESS
+from twisted.internet import defer
 from twisted.trial import unittest
 
+from steps import program
 from steps.program import Limits
-from steps.stages import Sources
-from steps.transfer import Memory
+from steps.stages import Openssl, Plan, Sources
+from steps.transfer import Memory, read_file
 from tests.unit.fake_worker import (
     ExpectRemoteRef,
     ExpectShell,
@@ -20,7 +22,8 @@ from tests.unit.fake_worker import (
 )
 from workers.errors import Failure
 from workers.reports.base import Measure, encode
-from workers.reports.build import FetchedSource, SourcesReport
+from workers.reports.build import CellName, FetchedSource, NodesReport, PlanReport, ProviderFacts, SourcesReport
+from workers.reports.build import Plan as Planned
 
 FETCHED = [FetchedSource("zlib", "1", "0", 1, "the cache", 0.0)]
 REPORT = encode(SourcesReport("pymint/sources/1", True, FETCHED, [], Measure(0.3, 0, 0)))
@@ -115,3 +118,57 @@ class TestStage(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
         self.expect_commands()
         self.expect_outcome(FAILURE, "worker: test does not say where its programs work")
         await self.run_step()
+
+
+class TestOtherStages(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
+    async def setUp(self) -> None:
+        self.setup_test_reactor()
+        await self.setup_test_build_step()
+
+    async def test_a_report_that_is_larger_than_the_worker_may_send_is_none(self) -> None:
+        class Careless:
+            """A step of a worker that sends all of it, whatever it was asked for."""
+
+            workdir = "wkdir"
+
+            async def runCommand(self, command: Any) -> None:
+                command.args["writer"].remote_write(REPORT)
+                command.rc = 0
+
+        assert await read_file(Careless(), "report.json", len(REPORT)) == REPORT
+        assert await read_file(Careless(), "report.json", len(REPORT) - 1) is None
+        assert await read_file(Careless(), "report.json", 5, cut=True) == REPORT[:5]
+
+    async def test_of_more_logs_than_a_stage_can_have_nodes_the_first_are_asked_for(self) -> None:
+        asked: list[str] = []
+
+        async def read(step: Any, path: str, limit: int, *, cut: bool = False) -> bytes:
+            asked.append(path)
+            return b""
+
+        async def listed(path: str, **kwargs: Any) -> list[str]:
+            return [f"/run/logs/{number:04}.log" for number in range(1000)]
+
+        self.setup_step(Openssl())
+        self.build.buildid, self.build.workdir = 92, "wkdir"
+        self.step.runGlob = listed
+        self.patch(program, "read_file", read)
+        self.step.addCompleteLog = lambda name, text: defer.succeed(None)
+        await self.step._node_logs(NodesReport("pymint/nodes/1", False, "openssl", [], Measure()), failed=True)
+        assert len(asked) == program.NODE_LOGS
+        assert asked[0] == "../run/92/logs/0000.log"
+
+    async def test_a_plan_for_another_cell_than_the_builders_is_refused(self) -> None:
+        self.setup_step(Plan())
+        facts = ProviderFacts("3.5.7", "toolchain", None, "2.17")
+        cell, commit = CellName("3.13", "x86_64-unknown-linux-gnu", "noopt"), "c" * 40
+        plan = Planned("pymint/plan/2", cell, commit, False, 0, "3.13.5", "n", "k", False, {}, facts, [], [])
+        said = {"got_revision": commit, "version": cell.version, "target": cell.target, "variant": cell.variant}
+        for name, value in said.items():
+            self.build.setProperty(name, value, "test")
+        report = PlanReport("pymint/plan-report/2", True, plan, Measure())
+        assert self.step.objection(report) is None
+        self.build.setProperty("variant", "debug", "test")
+        problem = self.step.objection(report)
+        assert problem is not None
+        assert "this builder is for" in problem

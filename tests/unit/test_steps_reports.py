@@ -141,6 +141,9 @@ def test_the_headline_is_what_went_wrong() -> None:
         ('{"event": "progress", "done": "a", "total": 2, "what": "x"}', None),
         ("[]", None),
         ("not json", None),
+        ('{"event": "progress", "done": 1e308, "total": 1, "what": "x"}', None),
+        ('{"event": "progress", "done": 1, "total": 1e-308, "what": "x"}', None),
+        ('{"event": ' + "[" * 200_000, None),
     ],
 )
 def test_only_sound_events_are_progress(event: str, wanted: tuple[str, int] | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.transfer import Landing
+from steps.transfer import Landing, Memory
 
 
 def landing(tmp_path: Path, limit: int = 1000) -> Landing:
@@ -43,3 +43,13 @@ def test_what_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
     writer.remote_write(b"half")
     writer.discard()
     assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_no_more_than_was_asked_for_is_kept_of_what_a_worker_sends() -> None:
+    memory = Memory(5)
+    for block in (b"abc", b"def", b"g" * 1000):
+        memory.remote_write(block)
+    assert (b"".join(memory.blocks), memory.too_much) == (b"abcde", True)
+    whole = Memory(5)
+    whole.remote_write("abcde")
+    assert (b"".join(whole.blocks), whole.too_much) == (b"abcde", False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import tarfile
 from collections.abc import Callable
@@ -168,3 +169,51 @@ def test_a_hard_link_to_something_outside_is_refused(tmp_path: Path) -> None:
         tar.addfile(info)
     with pytest.raises(Failure, match="has a link to"):
         extract(tmp_path / "t.tar", tmp_path / "out")
+
+
+def hostile(path: Path, *members: tarfile.TarInfo, content: bytes = b"evil") -> Path:
+    """A tar as `write_tar` would never write it; a file gets the content."""
+    with tarfile.open(path, "w") as tar:
+        for info in members:
+            info.size = len(content) if info.isreg() else 0
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+def test_a_file_in_the_place_of_an_earlier_symlink_does_not_go_where_that_leads(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    packed = hostile(tmp_path / "t.tar", member("p/x", tarfile.SYMTYPE, str(outside)), member("p/x"))
+    with pytest.raises(Failure, match=r"t\.tar has 'p/x' twice"):
+        extract(packed, tmp_path / "out")
+    assert outside.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (member("p"), member("p", tarfile.SYMTYPE, "q")),
+        (member("p", tarfile.DIRTYPE), member("p")),
+        (member("p", tarfile.SYMTYPE, "nowhere"), member("p", tarfile.DIRTYPE)),
+        (member("p"), member("p", tarfile.LNKTYPE, "p")),
+    ],
+    ids=["a link on a file", "a file on a directory", "a directory on a link", "a hard link on a file"],
+)
+def test_two_members_of_one_path_are_told_and_no_traceback(
+    tmp_path: Path, first: tarfile.TarInfo, second: tarfile.TarInfo
+) -> None:
+    with pytest.raises(Failure, match="twice"):
+        extract(hostile(tmp_path / "t.tar", first, second), tmp_path / "out")
+
+
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
+    named = member("p/x")
+    named.pax_headers = {"path": "p/x\0y"}
+    with pytest.raises(Failure, match="has the member"):
+        extract(hostile(tmp_path / "t.tar", named), tmp_path / "out")

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,28 @@ def test_a_feed_that_cannot_be_had_anew_is_read_as_it_was_and_its_age_is_told(tm
     shown = page(view(report(), again, {}, NOW))
     assert "9 days old" in shown
     assert "not brought up to date" in shown
+
+
+@pytest.mark.parametrize("data", [b"[" * 200_000, b"PK"], ids=["nested without end", "encrypted"])
+def test_a_feed_that_breaks_its_reader_is_told_and_holds_no_other_back(tmp_path: Path, data: bytes) -> None:
+    if data == b"PK":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("CVE-2026-7.json", json.dumps(osv()))
+        data = packed.getvalue().replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00")
+    (tmp_path / "bad").write_bytes(data)
+    (tmp_path / "good").write_text(json.dumps(osv()))
+    found = gather((str(tmp_path / "bad"), str(tmp_path / "good")), NAMES, tmp_path / "cache", Reader())
+    assert "it can't be read: R" in found.feeds[0].problem
+    assert found.feeds[1].count == 1
+
+
+def test_a_password_in_a_feeds_address_is_not_told(tmp_path: Path) -> None:
+    with serving() as site:
+        site.files["osv.json"] = Served(json.dumps(osv()).encode())
+        found = gather((f"http://me:secret@127.0.0.1:{site.port}/osv.json",), NAMES, tmp_path, Reader())
+        assert found.feeds[0] == replace(found.feeds[0], where=site.url("osv.json"), count=1, problem="")
+        assert site.gets("osv.json")[0]["authorization"].startswith("Basic ")
 
 
 def test_nothing_read_is_unknown_and_never_none(tmp_path: Path) -> None:

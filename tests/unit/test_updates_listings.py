@@ -10,7 +10,7 @@ import pytest
 from tests.unit.upstream import directory_page
 from workers.sources.outcome import Missed
 from workers.sources.pins import load_pins
-from workers.updates.listings import Announcement, announcements
+from workers.updates.listings import Announcement, announcements, directory
 from workers.updates.looking import versions_of_pip
 from workers.updates.rules import Announced, Rule, load_rules, parse_rules
 from workers.updates.versions import in_line, is_prerelease, newer, of_distribution, spelled, unspelled
@@ -209,3 +209,16 @@ def test_what_an_index_offers_is_read_as_every_pip_prints_it() -> None:
     assert versions_of_pip(said) == ["26.3", "26.2.1", "9.0.0"]
     assert versions_of_pip("ziglang (0.17.1)\nAvailable versions: 0.17.1\n") == ["0.17.1"]
     assert versions_of_pip("Usage: pip index versions [options]\n") == []
+
+
+def test_a_link_that_is_no_address_hides_none_of_the_others() -> None:
+    page = b'<a href="//[">x</a><a href="http://[::1">y</a><a href="zlib-2.1.tar.gz">zlib-2.1.tar.gz</a>'
+    own = rule('urls = ["https://up.example/pub/zlib-{version}.tar.gz"]\n')
+    found = directory(page.decode(), own, own.file, "https://up.example/pub/")
+    assert [one.version for one in found] == ["2.1"]
+
+
+def test_a_page_that_no_parser_can_read_is_told() -> None:
+    own = rule('urls = ["https://up.example/pub/zlib-{version}.tar.gz"]\n')
+    with pytest.raises(Missed, match="no directory listing"):
+        directory("<![foo[", own, own.file, "https://up.example/pub/")

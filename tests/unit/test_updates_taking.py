@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import lzma
+import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from master.updates.page import for_everybody
 from tests.unit.sources_server import Heard, Served, Server, closed_port, pin, serving, sha
 from tests.unit.upstream import Signer, directory_page, tarball
+from workers.reports.base import decode, encode
 from workers.sources.distribution import Listed
 from workers.sources.outcome import Missed
 from workers.sources.pins import Distro, Pin
 from workers.sources.settings import SourceSettings
 from workers.updates import signatures
 from workers.updates.looking import Sources, standing
-from workers.updates.model import Refused, Standing, Taken
+from workers.updates.model import Refused, Standing, Taken, UpdatesReport
 from workers.updates.rules import Announced, Pgp, Rule, Sigstore
 from workers.updates.taking import Means, take
 from workers.updates.web import Reader
 from workers.updates.witnesses import Court
 
 OLD, NEW = tarball("zlib-2.0"), tarball("zlib-2.1")
+
+
+def damaged_xz() -> bytes:
+    """A tar whose first blocks unpack, and whose later ones do not."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:") as tar:
+        for number in range(40):
+            member = tarfile.TarInfo(f"zlib-2.1/{number}")
+            member.size = 10_000
+            tar.addfile(member, io.BytesIO(os.urandom(10_000)))
+    packed = bytearray(lzma.compress(out.getvalue()))
+    packed[300_000:300_100] = bytes(100)
+    return bytes(packed)
+
+
+def of_negative_size() -> bytes:
+    """A tar that says of a file that it ends before it begins: read on from there, it comes again and again."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:") as tar:
+        tar.addfile(tarfile.TarInfo("zlib-2.1/LICENSE"))
+        member = tarfile.TarInfo("zlib-2.1/x")
+        member.size = -512
+        out.write(member.tobuf(tarfile.GNU_FORMAT))
+        tar.offset += tarfile.BLOCKSIZE
+    return gzip.compress(out.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +196,8 @@ def test_a_garbled_sigstore_bundle_is_refused(site: Server, tmp_path: Path) -> N
         (NEW[:-40], "it is no whole tarball"),
         (b"<html>not found</html>", "it is no whole tarball"),
         (tarball("zlib-2.1", at=4_000_000_000), "it has files from the future"),
+        (damaged_xz(), "it is no whole tarball"),
+        (of_negative_size(), "it is no whole tarball"),
     ],
 )
 def test_a_tarball_that_is_something_else_is_refused(site: Server, tmp_path: Path, content: bytes, why: str) -> None:
@@ -245,6 +279,17 @@ def test_a_mirror_and_an_offline_directory_are_asked_by_the_files_names(site: Se
     assert [kind for kind, _, headers in site.requests if "pub/" not in headers] != []
 
 
+def test_a_password_in_a_mirrors_address_is_in_nothing_that_everybody_reads(site: Server) -> None:
+    own = replace(rule(site), announced=None)
+    settings = SourceSettings((f"http://me:s%2Fcret@127.0.0.1:{site.port}/pub",), upstream=False)
+    found = stands(pin(version="2.0", content=OLD), own, settings)
+    said = encode(UpdatesReport("pymint/updates/1", True, 0, [found]))
+    assert b"s%2Fcret" in said, "a release is fetched by it later"
+    shown = for_everybody(said)
+    assert decode(shown, UpdatesReport, "it").pins[0].offers[0].url == site.url("pub/zlib-2.1.tar.gz")
+    assert b"cret" not in shown
+
+
 def test_the_distributions_newer_file_is_found_and_a_repacked_one_is_pinned_beside(
     site: Server, tmp_path: Path
 ) -> None:
@@ -276,6 +321,49 @@ def test_a_digest_that_the_list_names_has_to_be_the_files(site: Server, tmp_path
     assert isinstance(got, Refused)
     assert got.loud
     assert "the list says 0000" in got.why
+
+
+@pytest.mark.parametrize("digest", ["sha3_256:", "md5:d41d8cd98f00b204e9800998ecf8427e"])
+def test_a_digest_that_nobody_compared_is_no_witness(site: Server, tmp_path: Path, digest: str) -> None:
+    pinned, own = pin(version="2.0", content=OLD), rule(site)
+    found = stands(pinned, own)
+    found = replace(found, offers=[replace(found.offers[0], digest=digest)])
+    got = taken(found, pinned, own, tmp_path)
+    assert isinstance(got, Taken)
+    assert [one.kind for one in got.verdicts] == ["none"]
+
+
+def test_a_signature_that_upstreams_server_refuses_is_not_passed_over(
+    site: Server, tmp_path: Path, signer: Signer
+) -> None:
+    site.files["pub/zlib-2.1.tar.gz.asc"] = Served(b"", statuses=[403])
+    found = tried(site, signed(site, signer), tmp_path, signer)
+    assert isinstance(found, Refused)
+    assert not found.loud
+    assert "its signature can't be had" in found.why
+    assert "answers 403" in found.why
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("[GNUPG:] EXPSIG 0 up\n[GNUPG:] VALIDSIG {f} 2020 1 2 4 0 22 10 00 {f}\n", "expired"),
+        ("[GNUPG:] REVKEYSIG 0 up\n[GNUPG:] VALIDSIG {f} 2020 1 0 4 0 22 10 00 {f}\n", "revoked"),
+    ],
+)
+def test_a_signature_that_says_itself_that_it_is_over_is_bad(status: str, said: str) -> None:
+    fingerprint = "A" * 40
+    verdict = signatures.judged(status.replace("{f}", fingerprint), (fingerprint,))
+    assert verdict.state == "bad"
+    assert said in verdict.said
+
+
+def test_a_signed_tar_that_does_not_unpack_is_bad(tmp_path: Path, signer: Signer) -> None:
+    (tmp_path / "up.asc").write_bytes(signer.public)
+    (tmp_path / "cut.tar.xz").write_bytes(lzma.compress(os.urandom(100_000))[:50_000])
+    rule = Pgp("up.asc", (signer.fingerprint,), uncompressed=True)
+    verdict = signatures.pgp(tmp_path / "cut.tar.xz", signer.sign(b"x"), rule, tmp_path)
+    assert (verdict.state, verdict.said[:36]) == ("bad", "what is signed can't be unpacked (Co")
 
 
 def test_the_keys_in_the_repository_are_those_that_the_rules_name() -> None:

@@ -31,6 +31,7 @@ from workers.progress import Progress
 from workers.reports.base import Measure
 from workers.reports.build import Plan, ProviderFacts
 from workers.reports.checks import Check, ProveReport, Skipped
+from workers.room import in_use
 from workers.tarball import extract
 
 # A space and a letter that is not ASCII: what breaks shell words, shebangs and encodings breaks here.
@@ -265,8 +266,9 @@ def _fresh(scratch: Path) -> Iterator[Path]:
     _remove(scratch)
     scratch.mkdir(parents=True)
     try:
-        # Resolved: what the interpreter says of its own place has no symbolic links in it.
-        yield scratch.resolve()
+        with in_use(scratch):
+            # Resolved: what the interpreter says of its own place has no symbolic links in it.
+            yield scratch.resolve()
     finally:
         _remove(scratch)
 

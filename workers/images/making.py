@@ -18,6 +18,7 @@ from workers.images.confinement import seccomp, security_options
 from workers.images.data import ARCHITECTURES, IMAGES, ImageSpec, digest_of, image_named
 from workers.images.engine import BUILD_S, Engine
 from workers.reports.image import SmokeTest
+from workers.room import in_use
 
 SMOKE_S = 300
 LABEL = "pymint.image"
@@ -73,7 +74,7 @@ def make_image(name: str, place: Workplace, *, anew: bool = False) -> Made:
         return _made(place.engine, tag, there, "", "there", inputs, parts)
     base = _base(spec, architecture, place)
     wheels = context.fetch_wheels(spec, place.state, place.log) if spec.wheels else None
-    with tempfile.TemporaryDirectory(dir=_tmp(place), prefix="image-") as directory:
+    with tempfile.TemporaryDirectory(dir=_tmp(place), prefix="image-") as directory, in_use(Path(directory)):
         context.write_context(spec, dockerfile, packages, wheels, Path(directory))
         printed = _build(name, tag, inputs, base, Path(directory), place)
     found = place.engine.id_of(tag)
@@ -106,7 +107,7 @@ def _base(spec: ImageSpec, architecture: str, place: Workplace) -> str:
     if found is not None:
         return found
     place.say(f"base: Debian {spec.suite} by debootstrap ...")
-    with tempfile.TemporaryDirectory(dir=_tmp(place), prefix="base-") as directory:
+    with tempfile.TemporaryDirectory(dir=_tmp(place), prefix="base-") as directory, in_use(Path(directory)):
         root = Path(directory) / "root"
         bootstrap(root, spec.suite, (), place.log)
         packed = Path(directory) / "root.tar"
@@ -162,7 +163,7 @@ def share(made: Made, name: str, place: Workplace) -> None:
 def smoke(name: str, image: str, place: Workplace) -> list[SmokeTest]:
     """Runs the image's own tests, each in a fresh container that may do what a worker's may, and no more."""
     results = []
-    with tempfile.TemporaryDirectory(dir=_tmp(place)) as directory:
+    with tempfile.TemporaryDirectory(dir=_tmp(place)) as directory, in_use(Path(directory)):
         profile = Path(directory) / "seccomp.json"
         profile.write_text(seccomp())
         options = [f"--security-opt={one}" for one in security_options(str(profile))]

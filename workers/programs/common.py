@@ -21,6 +21,8 @@ from workers.reports.base import Measure, read_report
 from workers.reports.build import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
+# No room on the disk, or none for this user.
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,27 @@ def places(function: F) -> F:
     def wrapped(*args: Any, run_dir: Path, state: Path, cache: Path, **kwargs: Any) -> Any:
         where = Places(run_dir.resolve(), state.resolve(), cache.resolve())
         for directory in (where.run, where.state, where.cache):
-            directory.mkdir(parents=True, exist_ok=True)
+            _make(directory)
         with room.watched((where.run, where.state, where.cache), room.floor_of()):
             return function(*args, places=where, **kwargs)
 
-    return wrapped  # type: ignore[return-value]
+    return failing_plainly(wrapped)  # type: ignore[return-value]
+
+
+def _make(directory: Path) -> None:
+    """Raises Failure where this user may not, or something else has that name; OSError on a full disk."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        raise Failure(
+            "places",
+            f"{directory} can't be made",
+            wanted="a directory that this user writes to",
+            found=error.strerror or str(error),
+            todo="Give this user the right to, take away what is in its place, or name another one.",
+        ) from error
 
 
 def failing_plainly(function: F) -> F:
@@ -73,7 +91,7 @@ def failing_plainly(function: F) -> F:
             click.echo(str(failure), err=True)
             sys.exit(1)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in _FULL:
                 raise
             sys.stdout.flush()
             full = Failure(

@@ -20,6 +20,7 @@ from workers.progress import Progress, seconds, size
 from workers.reports.base import decode, read_report, write_report
 from workers.reports.build import ArchiveReport, DerivedArchive, DeriveReport, Plan
 from workers.reports.checks import ProveReport
+from workers.room import in_use
 from workers.store import Store, require_space
 from workers.toolchain import find_tool
 
@@ -73,7 +74,7 @@ def _derive(
     progress: Progress,
 ) -> list[DerivedArchive]:
     names: dict[Flavour, Path] = {one.flavour: places.run / "archive" / one.name for one in plan.flavours}
-    with tempfile.TemporaryDirectory(prefix="derive-", dir=_scratch(places)) as scratch:
+    with tempfile.TemporaryDirectory(prefix="derive-", dir=_scratch(places)) as scratch, in_use(Path(scratch)):
         tools = Tools(find_tool("llvm-objcopy"), cores, _others(plan, store, Path(scratch) / "helper"))
         made = derive(
             places.run / "archive" / plan.archive_name,

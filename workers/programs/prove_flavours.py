@@ -29,6 +29,7 @@ from workers.reports.checks import (
     ProveReport,
     ValidateFlavoursReport,
 )
+from workers.room import in_use
 from workers.store import Store
 from workers.toolchain import find_tool
 
@@ -98,26 +99,28 @@ def _prove(
     scratch = where.state / "tmp" / f"prove-flavours-{os.getpid()}"
     proofs: list[FlavourProof] = []
     checks: list[Check] = []
+    scratch.mkdir(parents=True, exist_ok=True)
     try:
-        for flavour, path in paths.items():
-            if flavour == "debug_symbols":
-                beside = paths["install_only_stripped"]
-                checks += symbols_are_found(find_tool("llvm-symbolizer"), beside, path, scratch / flavour)
-                continue
-            watch = Stopwatch()
-            checks += bytecode_is_used(path, flavour, scratch / flavour)
-            proof = replace(prove(path, scratch / "proof", progress, plan, _SUITES), measure=watch.measure())
-            proofs.append(FlavourProof(flavour, proof))
-            checks.append(
-                Check(
-                    f"{flavour}.same-module",
-                    "off",
-                    "positive",
-                    proof.provider_sha256 == derived.provider_sha256,
-                    f"sha256 {derived.provider_sha256}, as in the full archive",
-                    f"sha256 {proof.provider_sha256}",
+        with in_use(scratch):
+            for flavour, path in paths.items():
+                if flavour == "debug_symbols":
+                    beside = paths["install_only_stripped"]
+                    checks += symbols_are_found(find_tool("llvm-symbolizer"), beside, path, scratch / flavour)
+                    continue
+                watch = Stopwatch()
+                checks += bytecode_is_used(path, flavour, scratch / flavour)
+                proof = replace(prove(path, scratch / "proof", progress, plan, _SUITES), measure=watch.measure())
+                proofs.append(FlavourProof(flavour, proof))
+                checks.append(
+                    Check(
+                        f"{flavour}.same-module",
+                        "off",
+                        "positive",
+                        proof.provider_sha256 == derived.provider_sha256,
+                        f"sha256 {derived.provider_sha256}, as in the full archive",
+                        f"sha256 {proof.provider_sha256}",
+                    )
                 )
-            )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return proofs, checks

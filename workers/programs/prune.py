@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import click
@@ -11,7 +10,9 @@ import click
 from workers.errors import Failure
 from workers.programs.common import failing_plainly
 from workers.progress import size
+from workers.room import is_in_use
 from workers.store import Store
+from workers.suite.running import remove
 
 
 def wanted_keys(state: Path) -> frozenset[str]:
@@ -41,10 +42,11 @@ def command(state: Path, really: bool) -> None:
     for record in dropped:
         click.echo(f"{record.node} {record.key[:12]}: {size(record.size)}")
     scratch = state / "tmp"
-    left = [path for path in scratch.iterdir() if not store.is_locked(path.name)] if scratch.is_dir() else []
+    there = list(scratch.iterdir()) if scratch.is_dir() else []
+    left = [path for path in there if not is_in_use(path) and not store.is_locked(path.name)]
     for path in left:
         click.echo(f"scratch of an ended build {path.name[:12]}")
         if really:
-            shutil.rmtree(path)
+            remove(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     verb = "dropped" if really else "would be dropped (--really drops it)"
     click.echo(f"{len(dropped)} objects, {size(sum(record.size for record in dropped))}, {len(left)} scratch {verb}")

@@ -99,7 +99,9 @@ def failure_of(answers: Answers, settings: SourceSettings) -> Failure:
 
 
 def _advice(origin: str, pin: Pin, settings: SourceSettings) -> str:
-    if any(origin.startswith(mirror.rsplit("@", 1)[-1]) for mirror in settings.mirrors):
+    from workers.sources.http import redacted  # here: it takes longer to import than a run from the cache
+
+    if any(origin.startswith(redacted(mirror)) for mirror in settings.mirrors):
         who = "Take that mirror out of [sources] mirrors in settings.toml"
     elif "://" in origin:
         who = "Something between here and upstream may change what it sends: try another network, or give a mirror"

@@ -63,7 +63,8 @@ class Web:
                 )
         if answer.status_code not in {200, 206}:
             return f"{_host(url)} answers {answer.status_code}"
-        if file.size is not None and length is not None and length.isdigit() and int(length) != file.size:
+        count = number_in(length or "")
+        if file.size is not None and count is not None and count != file.size:
             return f"{_host(url)} has {length} bytes under that name, not {file.size}"
         return None
 
@@ -152,8 +153,8 @@ class _Transient(Exception):
 def _receive(answer: httpx.Response, url: str, file: PinnedFile, partial: Path, start: int, meter: Meter) -> str | None:
     """Writes the content behind the first `start` bytes of `partial`; returns the answer's validator."""
     validator = _validator(answer.headers)
-    length = answer.headers.get("content-length")
-    announced = start + int(length) if length is not None and length.isdigit() else None
+    length = number_in(answer.headers.get("content-length", ""))
+    announced = None if length is None else start + length
     if file.size is not None and announced is not None and announced != file.size:
         partial.unlink(missing_ok=True)
         raise Wrong(redacted(url), None, announced)
@@ -217,11 +218,16 @@ def _starts_at(headers: httpx.Headers, start: int) -> bool:
     return str(headers.get("content-range", "")).startswith(f"bytes {start}-")
 
 
+def number_in(header: str) -> int | None:
+    """The number that a header is; None for anything else, and for one that no file or pause is as large as."""
+    return int(header) if re.fullmatch(r"[0-9]{1,18}", header) else None
+
+
 def _retry_after(headers: httpx.Headers) -> float:
     """Seconds that the server asks to wait, 0 when it does not say."""
     value = headers.get("retry-after", "")
-    if value.isdigit():
-        return float(value)
+    if (seconds := number_in(value)) is not None:
+        return float(seconds)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import time
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +41,8 @@ def of_tarball(path: Path, limit: int) -> Facts:
         with tarfile.open(path) as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
+                if member.size < 0:
+                    raise Lies("it is no whole tarball (a file of it ends before it begins)")
                 total += member.size
                 if name.startswith("/") or ".." in name.split("/"):
                     raise Lies(f"it has a file outside of itself: {name[:80]!r}")
@@ -48,7 +52,7 @@ def of_tarball(path: Path, limit: int) -> Facts:
                     tops.add(name.partition("/")[0])
                     files.add(name.partition("/")[2])
                     newest = max(newest, float(member.mtime))
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise Lies(f"it is no whole tarball ({error})") from error
     return Facts(frozenset(tops), _day(newest), frozenset(files))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from workers.sources.http import redacted
 from workers.sources.outcome import Missed
 from workers.updates.advisories import AdvisoriesReport, Advisory, Affected, Feed, Range
 from workers.updates.web import Reader
@@ -31,8 +32,10 @@ class _Unreadable(Exception):
     """The data is not of a kind that is known."""
 
 
+# RuntimeError: nested without end, or a zip that is encrypted or packed in a way that is not known.
 _BROKEN = (
-    _Unreadable, OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError, zlib.error,
+    _Unreadable, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, EOFError,
+    zlib.error,
 )  # fmt: skip
 
 
@@ -56,6 +59,7 @@ def _gathered(where: str, names: frozenset[str], cache: Path, reader: Reader) ->
     if urlsplit(where).scheme in {"http", "https"}:
         path = cache / hashlib.sha256(where.encode()).hexdigest()
         problem = _fetch(where, path, reader)
+        where = redacted(where)  # as everybody reads it
     try:
         fetched = int(path.stat().st_mtime)
     except OSError:

@@ -82,12 +82,18 @@ def directory(text: str, rule: Rule, entry: str, address: str) -> list[Announcem
     Raises Missed when it has no link at all: an error page with status 200, or half a page.
     """
     parser = _Links()
-    parser.feed(text)
+    try:
+        parser.feed(text)
+    except AssertionError as error:  # how it says that it can't read a declaration
+        raise Missed(f"it is no page that can be read, so no directory listing ({error})") from error
     if not parser.links:
         raise Missed("it has no links, so it is no directory listing")
     found: dict[str, Announcement] = {}
     for href, after in parser.links:
-        target = urljoin(address, href)
+        try:
+            target = urljoin(address, href)
+        except ValueError:  # no address at all
+            continue
         if urlsplit(target).netloc != urlsplit(address).netloc or not target.startswith(address):
             continue
         name = unquote(urlsplit(target).path)[len(unquote(urlsplit(address).path)) :]

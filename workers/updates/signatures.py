@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -82,7 +83,10 @@ def pgp(file: Path, signature: bytes, rule: Pgp, keys: Path = KEYS) -> Verdict:
         signed = file
         if rule.uncompressed:
             signed = place / "signed"
-            _uncompress(file, signed)
+            try:
+                _uncompress(file, signed)
+            except (gzip.BadGzipFile, EOFError, lzma.LZMAError, zlib.error) as error:
+                return Verdict("pgp", "bad", f"what is signed can't be unpacked ({_line(error)})")
         done = subprocess.run(
             ["gpgv", "--homedir", directory, "--status-fd", "1", "--keyring", str(place / "ring.gpg"),
              str(place / "signature"), str(signed)],
@@ -96,8 +100,10 @@ def judged(status: str, fingerprints: tuple[str, ...]) -> Verdict:
     lines = [line.removeprefix(_STATUS).split() for line in status.splitlines() if line.startswith(_STATUS)]
     words = {line[0]: line[1:] for line in lines if line}
     signers = [{line[1], line[-1]} for line in lines if line[:1] == ["VALIDSIG"]]
-    if {"BADSIG", "REVKEYSIG"} & set(words) or ("ERRSIG" in words and "NO_PUBKEY" not in words):
-        why = "the key is revoked" if "REVKEYSIG" in words else "it is not over these bytes"
+    if {"BADSIG", "REVKEYSIG", "EXPSIG"} & set(words) or ("ERRSIG" in words and "NO_PUBKEY" not in words):
+        why = "it is not over these bytes"
+        if "BADSIG" not in words:
+            why = "the key is revoked" if "REVKEYSIG" in words else "it has expired" if "EXPSIG" in words else why
         return Verdict("pgp", "bad", f"the OpenPGP signature is bad: {why}")
     if not signers:
         key = (words.get("NO_PUBKEY") or ["unknown"])[0]

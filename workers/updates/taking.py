@@ -111,10 +111,11 @@ def _listed(offer: Offer, url: str) -> Listed:
 
 def _as_announced(offer: Offer, path: Path) -> None:
     """Raises Lies when the file is not the one that the list speaks of."""
-    algorithm, _, wanted = offer.digest.partition(":")
-    if algorithm in {"sha256", "sha3_256", "sha512"} and wanted:
+    named = witnesses.announced(offer)
+    if named is not None:
+        algorithm, wanted = named
         found = digest_in(path, algorithm)
-        if found != wanted.lower():
+        if found != wanted:
             raise Lies(f"its {algorithm} is {found[:16]}…, the list says {wanted[:16]}…")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
+from typing import Literal
 
 Spelling = Literal["plain", "dashes", "underscores", "sqlite"]
-SPELLINGS: tuple[Spelling, ...] = get_args(Spelling)
 
 VERSION = re.compile(r"\A[0-9][0-9A-Za-z.+~-]{0,59}\Z")
 _PRE = re.compile(r"(?i)(?:^|[0-9.\-_+~])(?:a|b|c|rc|alpha|beta|dev|pre|preview|snapshot|test)[.\-_]?\d*(?:$|[^a-z])")

@@ -32,7 +32,7 @@ class Court:
 
 
 def verdicts(offer: Offer, path: Path, rule: Rule, court: Court) -> list[Verdict]:
-    """What each witness says, upstream's own first."""
+    """What each witness says, upstream's own first. Raises Missed when upstream's server keeps its signature back."""
     if offer.kind == "index":
         return [Verdict("digest", "good", "the index's client checked the digest that the index names")]
     found: list[Verdict] = []
@@ -53,10 +53,16 @@ def verdicts(offer: Offer, path: Path, rule: Rule, court: Court) -> list[Verdict
     if offer.kind == "distribution":
         said = f"the distribution's signed lists name these bytes ({offer.where})"
         found.append(Verdict("distribution", "good", said))
-    elif offer.digest:
-        algorithm = offer.digest.partition(":")[0]
+    elif (named := announced(offer)) is not None:
+        algorithm, _ = named
         found.append(Verdict("digest", "good", f"the {algorithm} is the one that {offer.where} names"))
     return found
+
+
+def announced(offer: Offer) -> tuple[str, str] | None:
+    """The algorithm and the digest that the list names, where it is one that a file can be held against."""
+    algorithm, _, digest = offer.digest.partition(":")
+    return (algorithm, digest.lower()) if algorithm in {"sha256", "sha3_256", "sha512"} and digest else None
 
 
 def _place(directories: tuple[Path, ...], name: str) -> Path:
@@ -67,7 +73,11 @@ Absent = tuple[Literal["missing", "unchecked"], str]
 
 
 def _beside(offer: Offer, suffix: str, court: Court) -> bytes | Absent:
-    """The signature beside an offered file, or what its absence means."""
+    """The signature beside an offered file, or what its absence means.
+
+    Raises Missed where upstream's server does not say whether there is one: whoever has that server in his hand could
+    else have a file taken by refusing its signature.
+    """
     if offer.kind == "distribution":
         # What it carries is named by its own custom, whatever upstream's ending is; Sigstore's bundles it has none of.
         if not offer.signature or suffix == ".sigstore":
@@ -82,6 +92,8 @@ def _beside(offer: Offer, suffix: str, court: Court) -> bytes | Absent:
         if court.reader.exists(offer.url + suffix):
             return court.reader.text(offer.url + suffix, SIGNATURE_LIMIT)[0]
     except Missed as missed:
+        if offer.kind == "upstream":
+            raise Missed(f"its signature can't be had: {missed}") from missed
         return "unchecked", f"not checkable here: {missed}"
     if offer.kind == "upstream":
         return "missing", f"there is no {suffix} beside it"
