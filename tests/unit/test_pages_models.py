@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import zstandard
 from buildbot.db.model import Model
 
+from master.fleet.notices import DOCTOR
 from master.pages import archive, charts, contents, database, listed, readiness, trends, workers
 from master.pages.connections import Change
 from master.pages.database import Commit
@@ -171,7 +172,7 @@ def test_an_axis_ends_at_a_round_number_and_names_are_escaped() -> None:
     assert "<script" not in charts.bars(HOSTILE, [HOSTILE], [charts.Bar(HOSTILE, [0.0])], lambda value: HOSTILE)
 
 
-DOCTOR = {"checked_at": "2026-11-30T10:00:00Z", "disk_free_gb": 40.4, "disk_total_gb": 99, "clock_offset_s": -2.5,
+SAID = {"checked_at": "2026-11-30T10:00:00Z", "disk_free_gb": 40.4, "disk_total_gb": 99, "clock_offset_s": -2.5,
           "tools": {"clang": "22.1.0"}, "python": "3.11.2", "host": "h", "problems": [HOSTILE]}  # fmt: skip
 
 
@@ -201,20 +202,20 @@ def test_a_worker_s_state_is_told_in_words(changes: dict[str, Any], word: str, s
 
 def test_a_worker_s_past_and_what_it_says_of_itself() -> None:
     heard = (Change(True, 50.0), Change(False, 60.0), Change(True, 70.0))
-    view = workers.view_of(worker(info={workers.DOCTOR: DOCTOR}, changes=heard), 200.0)
+    view = workers.view_of(worker(info={DOCTOR: SAID}, changes=heard), 200.0)
     assert (view.since, view.lost, view.failed, len(view.past), view.running[0].took_s) == (70.0, 1, 1, 3, 100.0)
     assert dict(view.facts)["Disk"] == "40 GB free of 99 GB"
     assert dict(view.facts)["Clock"] == "−2.5 s"
     assert view.warnings == [HOSTILE]
     assert workers.view_of(worker(connected=False, changes=heard), 200.0).since is None, "it was lost unheard"
-    html = shown(workers.PAGE, workers.model(workers.Snapshot([worker(info={workers.DOCTOR: DOCTOR})], 200.0), {}))
+    html = shown(workers.PAGE, workers.model(workers.Snapshot([worker(info={DOCTOR: SAID})], 200.0), {}))
     assert "clang 22.1.0" in html
     assert "not said" in shown(workers.PAGE, workers.model(workers.Snapshot([worker()], 200.0), {}))
 
 
 @pytest.mark.parametrize("said", ["no JSON", '{"disk_free_gb": "much"}', {"tools": 3}, 7, "[]"])
 def test_nonsense_of_a_worker_is_as_if_it_had_said_nothing(said: Any) -> None:
-    assert workers.health_of({workers.DOCTOR: said}) is None
+    assert workers.health_of({DOCTOR: said}) is None
 
 
 def test_those_who_need_a_person_come_first() -> None:
