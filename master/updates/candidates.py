@@ -12,6 +12,7 @@ from workers.sources.pins import Pin
 from workers.updates.advisories import AdvisoriesReport, Finding, mended, names_of
 from workers.updates.model import Standing, Taken
 
+_FIRST = ("cpython-", "openssl")
 # What the stages leave in MINT_HOME/updates.
 LOOK, ADVISORIES, CANDIDATES = "updates.json", "advisories.json", "candidates.json"
 
@@ -49,9 +50,12 @@ class CandidatesReport:
 
 
 def in_turn(standings: Iterable[Standing], known: AdvisoriesReport | None) -> list[Standing]:
-    """Those that have something newer which may be pinned without a person: those that mend most first."""
+    """Those that have something newer which may be pinned without a person: those that mend most first.
+
+    Where no advisories say so, CPython and OpenSSL: what they mend is what people wait for.
+    """
     eligible = [one for one in standings if one.offers and not one.hold]
-    return sorted(eligible, key=lambda one: -len(mends(one, one.newest, known)))
+    return sorted(eligible, key=lambda one: (-len(mends(one, one.newest, known)), not one.source.startswith(_FIRST)))
 
 
 def mends(one: Standing, version: str, known: AdvisoriesReport | None) -> list[Finding]:

@@ -44,6 +44,7 @@ from workers.updates.page import in_words
 from workers.updates.rewriting import with_pin
 from workers.updates.rules import KEYS, Rule, parse_rules
 from workers.updates.taking import Means, take
+from workers.updates.versions import newer
 from workers.updates.web import Reader
 from workers.updates.witnesses import Court
 
@@ -162,18 +163,11 @@ def make_candidates(work: Work) -> UpdatesStageReport:
     fresh = 0
     for one in chosen:
         try:
-            result = _standing_branch(work, one)
+            result, new = _became(work, one, known, full=fresh >= work.settings.updates.most)
+            # Only what gets a branch counts: a release that can't be had would keep the others back each night.
+            fresh += new
         except Failure as failure:
             result = _not_made(one, failure)
-        if result is None and (fresh >= work.settings.updates.most or not work.settings.updates.branches):
-            words = "others go first" if work.settings.updates.branches else "[updates] branches is off"
-            result = Made(one.source, one.newest, one.pinned, "waiting", words)
-        elif result is None:
-            fresh += 1
-            try:
-                result = _make(work, one, known)
-            except Failure as failure:
-                result = _not_made(one, failure)
         named = [found.id for found in mends(one, result.version, known)]
         made.append(replace(result, mends=named))
         work.progress.line(f"{result.source} {result.version}: {result.state}: {result.words}")
@@ -232,23 +226,36 @@ def _cells(work: Work, source: str) -> list[str]:
     return touched(source, cells, sources_of(fips.procedure, fips.slh_dsa), shared)
 
 
+def _became(work: Work, one: Standing, known: AdvisoriesReport, *, full: bool) -> tuple[Made, bool]:
+    """What stands or is made now, and whether that is a new branch. full: there have been enough of those."""
+    before = _standing_branch(work, one)
+    if before is not None and before.version == one.newest:
+        return before, False
+    if full or not work.settings.updates.branches:
+        words = "others go first" if work.settings.updates.branches else "[updates] branches is off"
+        return before or Made(one.source, one.newest, one.pinned, "waiting", words), False
+    made = _make(work, one, known, before)
+    return made, made.state == "branched" and (before is None or made.commit != before.commit)
+
+
 def _standing_branch(work: Work, one: Standing) -> Made | None:
-    """What an earlier time made of the release, where that still holds; None where it is to be made."""
-    branch = branch_of(one.source, one.newest)
-    head = work.bumps.head(branch)
-    if head is None:
-        return None
-    if work.bumps.author_of(head) != work.settings.updates.author:
-        words = f"{branch} has a commit of {work.bumps.author_of(head)}: it is theirs now"
-        return Made(one.source, one.newest, one.pinned, "kept", words, branch, head, _cells(work, one.source))
-    before = work.bumps.parent(head)
-    texts = work.bumps.text(head, PINS), work.bumps.text(before, PINS)
-    if not stands(*texts, work.text(PINS), one.source, one.newest, parse_pins):
-        return None
-    return Made(
-        one.source, one.newest, one.pinned, "branched", "its branch stands since an earlier time", branch, head,
-        _cells(work, one.source), _vouches_before(work, branch),
-    )  # fmt: skip
+    """What an earlier time made of the newest release that has a branch which still holds; None without any."""
+    for version in dict.fromkeys(offer.version for offer in one.offers):
+        branch = branch_of(one.source, version)
+        head = work.bumps.head(branch)
+        if head is None:
+            continue
+        if work.bumps.author_of(head) != work.settings.updates.author:
+            words = f"{branch} has a commit of {work.bumps.author_of(head)}: it is theirs now"
+            return Made(one.source, version, one.pinned, "kept", words, branch, head, _cells(work, one.source))
+        before = work.bumps.parent(head)
+        texts = work.bumps.text(head, PINS), work.bumps.text(before, PINS)
+        if stands(*texts, work.text(PINS), one.source, version, parse_pins):
+            return Made(
+                one.source, version, one.pinned, "branched", "its branch stands since an earlier time", branch, head,
+                _cells(work, one.source), _vouches_before(work, branch),
+            )  # fmt: skip
+    return None
 
 
 def _vouches_before(work: Work, branch: str) -> list[str]:
@@ -257,9 +264,13 @@ def _vouches_before(work: Work, branch: str) -> list[str]:
     return next((one.vouches for one in before if one.branch == branch), [])
 
 
-def _make(work: Work, one: Standing, known: AdvisoriesReport) -> Made:
+def _make(work: Work, one: Standing, known: AdvisoriesReport, before: Made | None) -> Made:
+    """The newest release that can be had, on a branch. before: an older one's branch, with which it stays otherwise."""
     pin, rule = work.pins[one.source][0], work.rules[one.source]
-    taken = take(one, pin, rule, Means(work.court, work.progress))
+    newest = [offer for offer in one.offers if before is None or newer(offer.version, before.version)]
+    taken = take(replace(one, offers=newest), pin, rule, Means(work.court, work.progress))
+    if isinstance(taken, Refused) and before is not None and not taken.loud:
+        return replace(before, words=f"{before.words}; {taken.version} is not taken: {taken.why}")
     if isinstance(taken, Refused):
         return Made(one.source, taken.version, one.pinned, "refused", taken.why, loud=taken.loud)
     branch = branch_of(taken.source, taken.version)

@@ -198,7 +198,11 @@ def test_what_mends_a_known_fault_goes_first_and_what_is_held_not_at_all() -> No
     known = AdvisoriesReport("pymint/advisories/1", 0, [Feed("f", 1, 5)], [Advisory("CVE-2026-1", affected=(about,))])
     found = [standing("zlib", "1.3.9"), standing("openssl", "3.5.99"), standing("bdb", "6.1", hold="its licence")]
     assert [one.source for one in in_turn(found, known)] == ["openssl", "zlib"]
-    assert [one.source for one in in_turn(found, None)] == ["zlib", "openssl"]
+
+
+def test_where_nothing_is_known_cpython_and_openssl_go_first() -> None:
+    found = [standing(name, "99") for name in ("zlib", "openssl", "pip", "cpython-3.13")]
+    assert [one.source for one in in_turn(found, None)] == ["openssl", "cpython-3.13", "zlib", "pip"]
 
 
 def test_the_message_says_who_vouches_and_that_nothing_is_known() -> None:
