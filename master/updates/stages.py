@@ -279,7 +279,7 @@ def _make(work: Work, one: Standing, known: AdvisoriesReport, before: Made | Non
     commit = work.bumps.commit(work.base, PINS, text, message(taken, fixed, known.known))
     work.bumps.push(commit, branch, work.bumps.head(branch))
     vouches = [verdict.said for verdict in taken.verdicts]
-    words = f"pinned on {branch}"
+    words = "; ".join([f"pinned on {branch}", *taken.missed])
     return Made(
         one.source, taken.version, one.pinned, "branched", words, branch, commit, _cells(work, one.source), vouches
     )

@@ -199,6 +199,11 @@ def test_a_rule_has_to_say_what_vouches_for_a_file() -> None:
         parse_rules('[x]\nurls = ["https://up.example/x-{version}.tar.gz"]\n')
     with pytest.raises(Exception, match="whole fingerprint"):
         parse_rules('[x]\npgp = { keys = "x.asc", fingerprints = ["DEADBEEF"] }\n')
+    with pytest.raises(Exception, match="it names none"):
+        parse_rules('[x]\npgp = { keys = "x.asc", fingerprints = [] }\n')
+    for nobody in ('identity = "", issuer = "https://up.example"', 'identity = "rm@up.example", issuer = ""'):
+        with pytest.raises(Exception, match="identity and issuer have to say"):
+            parse_rules(f"[x]\nsigstore = {{ {nobody} }}\n")
     with pytest.raises(Exception, match="unknown: lnie"):
         parse_rules(f'[x]\nlnie = "3"\n{UNSIGNED}')
     assert Announced("directory", "https://up.example/").entry == ""

@@ -169,6 +169,25 @@ def test_a_missing_signature_of_an_upstream_that_signs_is_refused(site: Server, 
     assert "upstream signs its releases, and not this one" in found.why
 
 
+def test_a_signature_that_is_kept_back_is_no_reason_to_do_without(
+    site: Server, tmp_path: Path, signer: Signer
+) -> None:
+    site.files["pub/zlib-2.1.tar.gz.asc"] = Served(signer.sign(NEW), statuses=[503])
+    found = tried(site, signed(site, signer), tmp_path, signer)
+    assert isinstance(found, Refused)
+    assert not found.loud
+    assert f"2.1: its .asc can't be had: 127.0.0.1:{site.port} answers 503" in found.why
+
+
+def test_what_is_newer_still_and_cannot_be_had_is_told(site: Server, tmp_path: Path) -> None:
+    pinned, own = pin(version="2.0", content=OLD), rule(site)
+    found = stands(pinned, own)
+    newest = replace(found.offers[0], version="2.2", url=site.url("pub/zlib-2.2.tar.gz"))
+    got = taken(replace(found, offers=[newest, *found.offers]), pinned, own, tmp_path)
+    assert isinstance(got, Taken)
+    assert (got.version, got.missed) == ("2.1", (f"2.2: 127.0.0.1:{site.port} answers 404",))
+
+
 def test_without_gpgv_it_is_said_that_nothing_was_checked(
     site: Server, tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,8 @@ class UpdatesReport:
 class Taken:
     """A release that was fetched, measured and judged: what its pin says. before: the release pinned until now.
 
-    released: the newest time of a file in it, as a day. origin: where these bytes came from.
+    released: the newest time of a file in it, as a day. origin: where these bytes came from. missed: newer ones that
+    are offered and can't be had, with the reasons.
     """
 
     source: str
@@ -113,6 +114,7 @@ class Taken:
     distro: Distro | None = None
     pypi: Wheel | None = None
     licence_files: tuple[str, ...] | None = None
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

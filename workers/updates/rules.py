@@ -134,8 +134,13 @@ def _rule(name: str, table: Any) -> Rule:
                 raise _bad(f"[{name}] urls", f"{url!r} is no http or https URL")
     except (msgspec.ValidationError, ValueError) as error:
         raise _bad(f"[{name}]", str(error)) from error
+    if rule.pgp and not rule.pgp.fingerprints:
+        raise _bad(f"[{name}] pgp.fingerprints", "it names none, so that no signature would be good")
     if bool(rule.unsigned) == bool(rule.sigstore or rule.pgp):
         raise _bad(f"[{name}]", "it needs sigstore or pgp, or else `unsigned` with the reason why there is neither")
+    if rule.sigstore and not (rule.sigstore.identity and rule.sigstore.issuer):
+        # The library takes an empty issuer for any: whoever has an account somewhere would be the release manager.
+        raise _bad(f"[{name}] sigstore", "identity and issuer have to say who signs, and who vouches for that")
     for fingerprint in rule.pgp.fingerprints if rule.pgp else ():
         if not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", fingerprint):
             raise _bad(f"[{name}] pgp.fingerprints", f"{fingerprint!r} is no whole fingerprint in capital hex digits")

@@ -6,6 +6,7 @@ import base64
 import bz2
 import gzip
 import hashlib
+import json
 import lzma
 import re
 import shutil
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from workers.updates.in_force import out_of_force
 from workers.updates.rules import KEYS, Pgp, Sigstore
 
 # good: checked. missing: upstream should have one and has not. unchecked: it could not be checked here. none: upstream
@@ -54,14 +56,20 @@ def sigstore(file: Path, bundle: bytes, rule: Sigstore, root: Path | None = None
         return Verdict("sigstore", "unchecked", f"the trusted root can't be read ({_line(error)})")
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").digest()
+    refused = f"Sigstore refuses it for {rule.identity} by {rule.issuer}"
     try:
+        read = Bundle.from_json(bundle)
         Verifier(trusted_root=trusted).verify_artifact(
             Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest),
-            Bundle.from_json(bundle),
+            read,
             policy.Identity(identity=rule.identity, issuer=rule.issuer),
         )
+        log_key = base64.b64encode(read.log_entry._inner.log_id.key_id).decode()
+        ended = out_of_force(json.loads(trusted._inner.to_json()), read.signing_certificate, log_key)
     except (InvalidBundle, VerificationError, ValueError) as error:
-        return Verdict("sigstore", "bad", f"Sigstore refuses it for {rule.identity} by {rule.issuer}: {_line(error)}")
+        return Verdict("sigstore", "bad", f"{refused}: {_line(error)}")
+    if ended:
+        return Verdict("sigstore", "bad", f"{refused}: {ended}")
     return Verdict("sigstore", "good", f"Sigstore: signed by {rule.identity}, as {rule.issuer} vouches")
 
 

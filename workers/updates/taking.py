@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -47,7 +47,8 @@ def take(standing: Standing, pin: Pin, rule: Rule, means: Means) -> Taken | Refu
         offers = sorted(same, key=lambda one: _ORDER.index(one.kind))
         for offer in offers:
             try:
-                return _taken(offer, offers, pin, rule, means)
+                newer = tuple(dict.fromkeys(missed))
+                return replace(_taken(offer, offers, pin, rule, means), missed=newer)
             except Missed as error:
                 missed.append(f"{version}: {error}")
             except Lies as error:
