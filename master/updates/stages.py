@@ -156,6 +156,7 @@ def read_advisories(work: Work) -> UpdatesStageReport:
 
 def make_candidates(work: Work) -> UpdatesStageReport:
     """What can't be pinned is told and keeps nothing else back. Raises Failure when no report is there to read."""
+    base = work.base  # fetches, so that every branch is seen as it is now
     report = read_report(work.home.updates / LOOK, UpdatesReport)
     known = read_report(work.home.updates / ADVISORIES, AdvisoriesReport)
     chosen = [one for one in in_turn(report.pins, known) if not work.only or one.source in work.only]
@@ -173,7 +174,7 @@ def make_candidates(work: Work) -> UpdatesStageReport:
         work.progress.line(f"{result.source} {result.version}: {result.state}: {result.words}")
     kept = _remembered(work, {one.source for one in made})
     write_report(
-        CandidatesReport("pymint/candidates/1", int(time.time()), work.base, [*made, *kept]),
+        CandidatesReport("pymint/candidates/1", int(time.time()), base, [*made, *kept]),
         work.home.updates / CANDIDATES,
     )
     branched = [one for one in made if one.state == "branched"]

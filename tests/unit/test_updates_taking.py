@@ -163,6 +163,15 @@ def test_a_key_that_is_not_there_is_refused_by_its_number(
     assert f"signed by the key {other.fingerprint[-16:]}, which is none of the pinned ones" in found.why
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n"])
+def test_what_is_no_signature_is_called_that(site: Server, tmp_path: Path, signer: Signer, content: bytes) -> None:
+    site.files["pub/zlib-2.1.tar.gz.asc"] = Served(content, ranges=False)
+    found = tried(site, signed(site, signer), tmp_path, signer)
+    assert isinstance(found, Refused)
+    assert found.loud
+    assert "what lies beside it is no OpenPGP signature" in found.why
+
+
 def test_a_missing_signature_of_an_upstream_that_signs_is_refused(site: Server, tmp_path: Path, signer: Signer) -> None:
     found = tried(site, signed(site, signer), tmp_path, signer)
     assert isinstance(found, Refused)

@@ -113,8 +113,10 @@ def judged(status: str, fingerprints: tuple[str, ...]) -> Verdict:
         if "BADSIG" not in words:
             why = "the key is revoked" if "REVKEYSIG" in words else "it has expired" if "EXPSIG" in words else why
         return Verdict("pgp", "bad", f"the OpenPGP signature is bad: {why}")
+    if not signers and "NO_PUBKEY" not in words:
+        return Verdict("pgp", "bad", "what lies beside it is no OpenPGP signature, or not a whole one")
     if not signers:
-        key = (words.get("NO_PUBKEY") or ["unknown"])[0]
+        key = (words["NO_PUBKEY"] or ["unknown"])[0]
         return Verdict("pgp", "bad", f"signed by the key {key}, which is none of the pinned ones")
     for names in signers:
         known = [one for one in fingerprints if one in names]
