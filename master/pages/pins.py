@@ -24,12 +24,13 @@ def candidate(made: Made, built: Mapping[str, int]) -> Candidate:
         good = False if made.state == "refused" else None
         return Candidate(made.version, made.words, good, details=details)
     done = [name for name in made.cells if name in built]
+    theirs = [made.words] if made.state == "kept" else []
+    more = "".join(f"; {one}" for one in [*theirs, *(f"not taken: {one}" for one in made.missed)])
     links = {f"{name} #{built[name]}": f"archives/{name}/{built[name]}/" for name in done}
     if not made.cells:
-        return Candidate(
-            made.version, f"on {made.branch}; no cell that a push builds is made of it", None, links, details
-        )
-    words = f"{made.branch}: {len(done)} of {len(made.cells)} cells built and proven"
+        words = f"on {made.branch}; no cell that a push builds is made of it{more}"
+        return Candidate(made.version, words, None, links, details)
+    words = f"{made.branch}: {len(done)} of {len(made.cells)} cells built and proven{more}"
     whole = len(done) == len(made.cells)
     return Candidate(made.version, words, True if whole else None, links, (*details, f"commit {made.commit}"))
 

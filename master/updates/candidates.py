@@ -23,7 +23,8 @@ class Made:
     first), kept (the branch is somebody's by now).
 
     words: a sentence. commit, branch: "" without a branch. cells: those that are built of it. vouches: what each
-    witness said. mends: CVEs, as far as data says. loud: something claimed to be the release and was not.
+    witness said. mends: CVEs, as far as data says. loud: something claimed to be the release and was not. missed: newer
+    ones that are offered and were not taken, each with the reason.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Made:
     vouches: list[str] = field(default_factory=list)
     mends: list[str] = field(default_factory=list)
     loud: bool = False
+    missed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,8 @@ def make_candidates(work: Work) -> UpdatesStageReport:
             result = _not_made(one, failure)
         named = [found.id for found in mends(one, result.version, known)]
         made.append(replace(result, mends=named))
-        work.progress.line(f"{result.source} {result.version}: {result.state}: {result.words}")
+        said = "; ".join([result.words, *(f"not taken: {one}" for one in result.missed)])
+        work.progress.line(f"{result.source} {result.version}: {result.state}: {said}")
     kept = _remembered(work, {one.source for one in made})
     write_report(
         CandidatesReport("pymint/candidates/1", int(time.time()), base, [*made, *kept]),
@@ -271,7 +272,7 @@ def _make(work: Work, one: Standing, known: AdvisoriesReport, before: Made | Non
     newest = [offer for offer in one.offers if before is None or newer(offer.version, before.version)]
     taken = take(replace(one, offers=newest), pin, rule, Means(work.court, work.progress))
     if isinstance(taken, Refused) and before is not None and not taken.loud:
-        return replace(before, words=f"{before.words}; {taken.version} is not taken: {taken.why}")
+        return replace(before, missed=[taken.why])
     if isinstance(taken, Refused):
         return Made(one.source, taken.version, one.pinned, "refused", taken.why, loud=taken.loud)
     branch = branch_of(taken.source, taken.version)
@@ -280,10 +281,10 @@ def _make(work: Work, one: Standing, known: AdvisoriesReport, before: Made | Non
     commit = work.bumps.commit(work.base, PINS, text, message(taken, fixed, known.known))
     work.bumps.push(commit, branch, work.bumps.head(branch))
     vouches = [verdict.said for verdict in taken.verdicts]
-    words = "; ".join([f"pinned on {branch}", *taken.missed])
     return Made(
-        one.source, taken.version, one.pinned, "branched", words, branch, commit, _cells(work, one.source), vouches
-    )
+        one.source, taken.version, one.pinned, "branched", f"pinned on {branch}", branch, commit,
+        _cells(work, one.source), vouches, missed=list(taken.missed),
+    )  # fmt: skip
 
 
 STAGES: Mapping[StageName, Callable[[Work], UpdatesStageReport]] = {

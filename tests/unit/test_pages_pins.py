@@ -55,6 +55,12 @@ def test_a_candidate_leads_to_its_newest_builds(tmp_path: Path) -> None:
     assert 'href="../pins/updates.json"' in html
 
 
+def test_a_candidate_says_what_is_newer_still_and_whose_the_branch_is_by_now(tmp_path: Path) -> None:
+    theirs = made(state="kept", words="it is theirs now", missed=["3.5.10: the mirror has not got the file"])
+    html = shown(PAGE, looked(tmp_path, left(tmp_path, theirs), NOW))
+    assert "cells built and proven; it is theirs now; not taken: 3.5.10: the mirror has not got the file" in html
+
+
 def test_what_was_refused_is_said_in_its_own_words_and_escaped(tmp_path: Path) -> None:
     html = shown(PAGE, looked(tmp_path, left(tmp_path, made(state="refused")), NOW))
     assert "&lt;script&gt;" in html
