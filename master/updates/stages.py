@@ -161,6 +161,7 @@ def make_candidates(work: Work) -> UpdatesStageReport:
     known = read_report(work.home.updates / ADVISORIES, AdvisoriesReport)
     chosen = [one for one in in_turn(report.pins, known) if not work.only or one.source in work.only]
     made: list[Made] = []
+    undone: list[str] = []
     fresh = 0
     for one in chosen:
         try:
@@ -169,6 +170,7 @@ def make_candidates(work: Work) -> UpdatesStageReport:
             fresh += new
         except Failure as failure:
             result = _not_made(one, failure)
+            undone.append(one.source)
         named = [found.id for found in mends(one, result.version, known)]
         made.append(replace(result, mends=named))
         said = "; ".join([result.words, *(f"not taken: {one}" for one in result.missed)])
@@ -190,21 +192,38 @@ def make_candidates(work: Work) -> UpdatesStageReport:
     more = (f", {waiting} wait" if waiting else "") + (f", {refused} not taken" if refused else "")
     return UpdatesStageReport(
         "pymint/updates-stage/1", f"{words}{more}", {"how the pins stand": "pages/pins"}, builds=due,
-        requested=str(work.home.updates / "requested"), problem=_outcry([one for one in made if one.loud]),
+        requested=str(work.home.updates / "requested"), problem=_outcry([one for one in made if one.loud], undone),
     )  # fmt: skip
 
 
-def _outcry(loud: list[Made]) -> str:
-    """What is told loudly, though all that is good goes on."""
-    if not loud:
-        return ""
-    failure = Failure(
-        "updates", f"{', '.join(f'{one.source} {one.version}' for one in loud)} may not be what is offered as it",
-        found="\n          ".join(one.words for one in loud),
-        todo="Nothing of it was pinned. Compare with what upstream says elsewhere before anything else is done:\n"
-        "a mirror may lie, a key may be new (docs/pins.md says how one is added).",
-    )  # fmt: skip
-    return str(failure)
+def _outcry(loud: list[Made], undone: list[str]) -> str:
+    """What is told loudly, though all that is good goes on. undone: the sources of which no branch could be made."""
+    lies = [one for one in loud if one.source not in undone]
+    failed = [one for one in loud if one.source in undone]
+    told: list[Failure] = []
+    if lies:
+        told.append(Failure(
+            "updates", f"what is offered as {_names(lies)} may be something else",
+            wanted="the release as upstream made it, with the signature that updates.toml asks for",
+            found=_each(lies),
+            todo="Nothing of it was pinned. Compare with what upstream says elsewhere before anything else is done:\n"
+            "a mirror may lie, a key may be new (docs/pins.md says how one is added).",
+        ))  # fmt: skip
+    if failed:
+        told.append(Failure(
+            "updates", f"no branch could be made for {_names(failed)}", wanted="a branch bump/… with the new pin on it",
+            found=_each(failed),
+            todo="The next look tries again. Pushing needs the right to: [updates] push_to in settings.toml.",
+        ))  # fmt: skip
+    return "\n\n".join(str(one) for one in told)
+
+
+def _names(made: list[Made]) -> str:
+    return ", ".join(f"{one.source} {one.version}" for one in made)
+
+
+def _each(made: list[Made]) -> str:
+    return "\n          ".join(f"{one.source} {one.version}: {one.words}" for one in made)
 
 
 def _not_made(one: Standing, failure: Failure) -> Made:

@@ -30,9 +30,10 @@ class Night:
     site: Server
     home: Home
     most: int = 1
+    problem: str = ""
 
     def look(self, newest: dict[str, list[str]]) -> dict[str, Made]:
-        """What the stage makes of these offers, newest first, by source."""
+        """What the stage makes of these offers, newest first, by source. What it tells loudly is in `problem`."""
         pins = [
             Standing(name, "2.0", "", "", [self.offer(name, one) for one in versions], ["upstream"])
             for name, versions in newest.items()
@@ -40,7 +41,7 @@ class Night:
         write_report(UpdatesReport("pymint/updates/1", True, 0, pins), self.home.updates / LOOK)
         write_report(AdvisoriesReport("pymint/advisories/1", 0, [], []), self.home.updates / ADVISORIES)
         settings = replace(Settings(), updates=Updates(most=self.most), repository=Repository(str(self.repository)))
-        make_candidates(Work(self.home, settings, load_matrix(), (), Heard()))
+        self.problem = make_candidates(Work(self.home, settings, load_matrix(), (), Heard())).problem
         made = read_report(self.home.updates / CANDIDATES, CandidatesReport).made
         return {one.source: one for one in made}
 
@@ -113,3 +114,21 @@ def test_a_lie_about_the_newest_is_told_whatever_stands(night: Night) -> None:
     night.publish("zlib", "2.2", top="zlib-2.0")
     made = night.look({"zlib": ["2.2", "2.1"]})["zlib"]
     assert (made.state, made.version, made.loud) == ("refused", "2.2", True)
+    assert night.problem.startswith("updates: what is offered as zlib 2.2 may be something else\n")
+    assert "zlib 2.2: at its top it should have zlib-2.2, and has zlib-2.0 (from up)" in night.problem
+    assert "no branch could be made" not in night.problem
+
+
+def test_a_branch_that_cannot_be_pushed_is_no_lie_about_the_release(night: Night) -> None:
+    night.publish("zlib", "2.1")
+    hook = night.repository / ".git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho no robots here\nexit 1\n")
+    hook.chmod(0o755)
+    made = night.look({"zlib": ["2.1"]})["zlib"]
+    assert (made.state, made.loud) == ("refused", True)
+    assert night.problem.startswith("updates: no branch could be made for zlib 2.1\n")
+    assert "no robots here" in night.problem
+    assert "may be something else" not in night.problem
+    hook.unlink()
+    assert night.look({"zlib": ["2.1"]})["zlib"].state == "branched"
+    assert night.problem == ""
