@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from workers.updates.in_force import out_of_force
 from workers.updates.rules import Sigstore
 from workers.updates.signatures import Verdict, sigstore
 
@@ -20,7 +22,10 @@ GITHUB = "https://github.com/login/oauth"
 # Signed at Sigstore's staging instance, whose root the library carries beside the public one: with a log of the first
 # kind, and of the second, which has timestamps beside it.
 SIGNERS = {"log-v1": Sigstore("william@yossarian.net", GITHUB), "log-v2": Sigstore("jku@goto.fi", GITHUB)}
-STAGING = Path(str(files("sigstore") / "_store" / "https%3A%2F%2Ftuf-repo-cdn.sigstage.dev" / "trusted_root.json"))
+STAGING, PUBLIC = (
+    Path(str(files("sigstore") / "_store" / f"https%3A%2F%2Ftuf-repo-cdn.{name}.dev" / "trusted_root.json"))
+    for name in ("sigstage", "sigstore")
+)
 Place = tuple[str | int, ...]
 
 
@@ -196,3 +201,12 @@ def test_python_orgs_own_bundle_of_before_the_checkpoints_is_refused_for_that_al
     found = judged("log-v1", bundle, rule=Sigstore("thomas@python.org", "https://accounts.google.com"), root=None)
     assert found.state == "bad"
     assert "entry must contain inclusion proof, with checkpoint" in found.said
+
+
+def test_the_public_roots_keys_were_in_force_when_python_org_signed() -> None:
+    material = json.loads((SAMPLES / "Python-3.12.5.tgz.sigstore").read_text())["verificationMaterial"]
+    raw = material["x509CertificateChain"]["certificates"][0]["rawBytes"]
+    leaf = x509.load_der_x509_certificate(base64.b64decode(raw))
+    key = material["tlogEntries"][0]["logId"]["keyId"]
+    assert out_of_force(json.loads(PUBLIC.read_text()), leaf, key) == ""
+    assert out_of_force(json.loads(STAGING.read_text()), leaf, key) != ""
