@@ -203,10 +203,20 @@ def test_python_orgs_own_bundle_of_before_the_checkpoints_is_refused_for_that_al
     assert "entry must contain inclusion proof, with checkpoint" in found.said
 
 
-def test_the_public_roots_keys_were_in_force_when_python_org_signed() -> None:
+def python_orgs() -> tuple[x509.Certificate, str]:
+    """The certificate of python.org's bundle, and the id of its log's key."""
     material = json.loads((SAMPLES / "Python-3.12.5.tgz.sigstore").read_text())["verificationMaterial"]
     raw = material["x509CertificateChain"]["certificates"][0]["rawBytes"]
-    leaf = x509.load_der_x509_certificate(base64.b64decode(raw))
-    key = material["tlogEntries"][0]["logId"]["keyId"]
-    assert out_of_force(json.loads(PUBLIC.read_text()), leaf, key) == ""
-    assert out_of_force(json.loads(STAGING.read_text()), leaf, key) != ""
+    return x509.load_der_x509_certificate(base64.b64decode(raw)), material["tlogEntries"][0]["logId"]["keyId"]
+
+
+def test_the_public_roots_keys_were_in_force_when_python_org_signed() -> None:
+    assert out_of_force(json.loads(PUBLIC.read_text()), *python_orgs()) == ""
+    assert out_of_force(json.loads(STAGING.read_text()), *python_orgs()) != ""
+
+
+def test_an_authority_in_force_does_not_stand_in_for_the_one_that_issued() -> None:
+    root = json.loads(PUBLIC.read_text())
+    former, present = root["certificateAuthorities"]
+    former["validFor"], present["validFor"] = {"start": "2021-03-07T03:20:29Z"}, former["validFor"]
+    assert "no authority for it whose key was in force on 2024-08-06" in out_of_force(root, *python_orgs())
