@@ -43,7 +43,7 @@ from workers.updates.model import Refused, Standing, UpdatesReport
 from workers.updates.page import in_words
 from workers.updates.rewriting import with_pin
 from workers.updates.rules import KEYS, Rule, parse_rules
-from workers.updates.taking import Means, take
+from workers.updates.taking import NOWHERE, Means, take
 from workers.updates.versions import newer
 from workers.updates.web import Reader
 from workers.updates.witnesses import Court
@@ -291,7 +291,8 @@ def _make(work: Work, one: Standing, known: AdvisoriesReport, before: Made | Non
     newest = [offer for offer in one.offers if before is None or newer(offer.version, before.version)]
     taken = take(replace(one, offers=newest), pin, rule, Means(work.court, work.progress))
     if isinstance(taken, Refused) and before is not None and not taken.loud:
-        return replace(before, missed=[taken.why])
+        nowhere = taken.why.startswith(NOWHERE)
+        return replace(before, missed=[taken.why.removeprefix(NOWHERE) if nowhere else f"{taken.version}: {taken.why}"])
     if isinstance(taken, Refused):
         return Made(one.source, taken.version, one.pinned, "refused", taken.why, loud=taken.loud)
     branch = branch_of(taken.source, taken.version)

@@ -101,7 +101,7 @@ def test_an_older_release_is_not_pinned_anew_each_night_for_a_newer_one_that_is_
     assert [one.partition(":")[0] for one in first.missed] == ["2.2"]
     second = night.look({"zlib": ["2.2", "2.1"]})["zlib"]
     assert (second.state, second.version, second.commit) == ("branched", "2.1", first.commit)
-    assert [one[:30] for one in second.missed] == ["no source delivers it: 2.2: 12"]
+    assert second.missed == first.missed
     night.publish("zlib", "2.2")
     third = night.look({"zlib": ["2.2", "2.1"]})["zlib"]
     assert (third.state, third.version, third.missed) == ("branched", "2.2", [])

@@ -25,6 +25,8 @@ from workers.updates.witnesses import Court
 
 _ORDER = ("upstream", "mirror", "offline", "distribution", "index")
 _SMALLEST_LIMIT = 20_000_000
+# What a refusal begins with when each release is named after it, with the reason why nobody delivers it.
+NOWHERE = "no source delivers it: "
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def take(standing: Standing, pin: Pin, rule: Rule, means: Means) -> Taken | Refu
                 missed.append(f"{version}: {error}")
             except Lies as error:
                 return Refused(pin.source, version, f"{error} (from {offer.where})", error.loud)
-    return Refused(pin.source, standing.newest, "no source delivers it: " + "; ".join(dict.fromkeys(missed)))
+    return Refused(pin.source, standing.newest, NOWHERE + "; ".join(dict.fromkeys(missed)))
 
 
 def _taken(offer: Offer, offers: list[Offer], pin: Pin, rule: Rule, means: Means) -> Taken:
