@@ -178,14 +178,6 @@ def test_a_missing_signature_of_an_upstream_that_signs_is_refused(site: Server, 
     assert "upstream signs its releases, and not this one" in found.why
 
 
-def test_a_signature_that_is_kept_back_is_no_reason_to_do_without(site: Server, tmp_path: Path, signer: Signer) -> None:
-    site.files["pub/zlib-2.1.tar.gz.asc"] = Served(signer.sign(NEW), statuses=[503])
-    found = tried(site, signed(site, signer), tmp_path, signer)
-    assert isinstance(found, Refused)
-    assert not found.loud
-    assert f"2.1: its .asc can't be had: 127.0.0.1:{site.port} answers 503" in found.why
-
-
 def test_what_is_newer_still_and_cannot_be_had_is_told(site: Server, tmp_path: Path) -> None:
     pinned, own = pin(version="2.0", content=OLD), rule(site)
     found = stands(pinned, own)
