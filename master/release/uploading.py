@@ -148,15 +148,22 @@ class Uploader:
                 done += len(ended)
                 failed = next((one.exception() for one in ended if one.exception() is not None), None)
                 if failed is not None:
-                    self._stopped.set()
-                    pool.shutdown(cancel_futures=True)
                     raise failed
                 if running:
                     sent = (self.sent.size - begun) / 1e6
                     self._say(f"{self.place.name}: {done} of {total} files, {sent:.0f} of {size / 1e6:.0f} MB")
 
     def _settle(self, asset: Asset, held: Mapping[str, Held]) -> None:
-        """Brings one file there. After any error the place is read again before anything is decided."""
+        """Brings one file there; where that fails, no other is begun or tried again."""
+        try:
+            self._until_there(asset, held)
+        except BaseException:
+            # Here and not by who waits for it: this thread takes the next file at once.
+            self._stopped.set()
+            raise
+
+    def _until_there(self, asset: Asset, held: Mapping[str, Held]) -> None:
+        """After any error the place is read again before anything is decided."""
         attempt = 0
         while not self._stopped.is_set():
             attempt += 1

@@ -220,6 +220,60 @@ def test_files_that_nobody_planned_stop_it(store: Store, tmp_path: Path) -> None
     assert not (tmp_path / "releases" / TAG).exists()
 
 
+class Full(Directory):
+    """Takes nothing any more, from the first file on."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, parallel=1)
+        self.asked: list[str] = []
+
+    def put(self, delivery: Delivery, asset: Asset) -> None:
+        self.asked.append(asset.name)
+        raise Failure("publish", "no space is left", todo="Make room.")
+
+
+def test_where_one_file_fails_no_other_is_begun(store: Store, tmp_path: Path) -> None:
+    place = Full(tmp_path / "releases")
+    with pytest.raises(Failure, match="no space is left"):
+        publish(plan_of(store), store, [place], tmp_path / "state", print)
+    assert len(place.asked) == 1
+
+
+class Meddled(Directory):
+    """Somebody takes an archive away, after the audit."""
+
+    def put(self, delivery: Delivery, asset: Asset) -> None:
+        super().put(delivery, asset)
+        if asset is delivery.seal:
+            (self._draft(delivery) / "SHA256SUMS").unlink()
+
+
+def test_a_draft_that_changed_after_the_audit_is_not_shown(store: Store, tmp_path: Path) -> None:
+    place = Meddled(tmp_path / "releases")
+    with pytest.raises(Failure, match=r"(?s)the draft changed while it was looked at.*wanted +SHA256SUMS"):
+        publish(plan_of(store), store, [place], tmp_path / "state", print)
+    assert not (place.root / TAG).exists()
+
+
+class Deaf(Directory):
+    """Says yes, and shows nothing."""
+
+    def publish(self, delivery: Delivery) -> None:
+        pass
+
+
+def test_a_place_that_only_says_that_it_published_is_told_and_nothing_points_there(
+    store: Store, tmp_path: Path
+) -> None:
+    place, plan = Deaf(tmp_path / "releases"), plan_of(store)
+    with pytest.raises(Failure, match="is not there although it was published"):
+        publish(plan, store, [place], tmp_path / "state", print)
+    assert not (place.root / "latest").is_symlink()
+    (done,) = publish(plan, store, [Directory(place.root)], tmp_path / "state", print).places
+    assert done.sent_files == 0
+    assert digests_below(place.root / TAG) == files_of(plan)
+
+
 def test_nothing_is_shown_anywhere_before_everything_is_everywhere(store: Store, tmp_path: Path) -> None:
     first, second = Directory(tmp_path / "first"), Stubborn(tmp_path / "second", "put", "before", 99)
     with pytest.raises(Failure, match="can't be worked with"):
