@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from master import record as master_record
 from master.record import KINDS, tar_digest
 from master.store import Store
 from steps.handover import REPORTS
@@ -252,6 +254,31 @@ def test_a_lie_is_named_and_nothing_is_stored(handover: Handover, tell: Callable
         handover.record()
     assert "nothing was stored" in str(caught.value)
     assert not handover.store.root.exists()
+
+
+def test_an_archive_that_changes_after_it_was_compared_is_not_recorded(
+    handover: Handover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = master_record._bills
+
+    def and_change(archives: Mapping[str, Path]) -> dict[str, bytes]:
+        found = look(archives)
+        archives[NAME].write_bytes(PACKED + b"more")
+        return found
+
+    monkeypatch.setattr(master_record, "_bills", and_change)
+    with pytest.raises(Failure, match=f"{re.escape(NAME)} changed while it was stored"):
+        handover.record()
+    assert handover.store.find(handover.submission.builder, 3) is None
+
+
+def test_what_follows_a_gzip_file_is_seen_where_a_block_ends_with_it_too(
+    handover: Handover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(master_record, "BLOCK", len(SMALLER["install_only"]))
+    other_smaller("install_only", lambda data: data + data)(handover)
+    with pytest.raises(Failure, match="not whole gzip"):
+        handover.record()
 
 
 def test_a_missing_report_is_named(handover: Handover) -> None:

@@ -304,7 +304,42 @@ def test_two_processes_do_not_publish_the_same_tag_at_once(store: Store, place: 
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Failure, match="being published already"):
             publish(plan_of(store), store, [place], tmp_path / "state", print)
+        with pytest.raises(Failure, match="being published already"):
+            abandon(TAG, [place], tmp_path / "state", print)
     publish(plan_of(store), store, [place], tmp_path / "state", print)
+
+
+def test_what_a_process_that_was_killed_left_half_written_goes(store: Store, place: Directory, tmp_path: Path) -> None:
+    plan = plan_of(store)
+    half = tmp_path / "state" / TAG / identity(plan) / ".directory.json.half"
+    half.parent.mkdir(parents=True)
+    half.write_text("{")
+    publish(plan, store, [place], tmp_path / "state", print)
+    assert not half.exists()
+
+
+class Dying(Directory):
+    """Ends as soon as everybody sees the release, before it has put away what only it knew of."""
+
+    dies = True
+
+    def publish(self, delivery: Delivery) -> None:
+        super().publish(delivery)
+        if self.dies:
+            raise KeyboardInterrupt
+        (self.root / "leftover").unlink(missing_ok=True)
+
+
+def test_what_was_left_when_it_was_killed_while_it_was_published_goes(store: Store, tmp_path: Path) -> None:
+    place, plan = Dying(tmp_path / "releases"), plan_of(store)
+    place.root.mkdir()
+    (place.root / "leftover").touch()
+    with pytest.raises(KeyboardInterrupt):
+        publish(plan, store, [place], tmp_path / "state", print)
+    place.dies = False
+    (done,) = publish(plan, store, [place], tmp_path / "state", print).places
+    assert done.was_there
+    assert not (place.root / "leftover").exists()
 
 
 @pytest.mark.parametrize("name", ["../escaped", ".hidden", "a b", "a/b", "", "release-plan.json"])

@@ -50,6 +50,24 @@ def test_a_forced_build_on_another_branch_of_the_commit_counts_too(database: Pat
     assert len(standing.builds_of(database, COMMIT, REPOSITORY, NAMES)[0]) == 1
 
 
+def test_a_build_of_the_commit_with_a_patch_on_it_is_none_of_the_commit(database: Path) -> None:
+    """Buildbot's `try` makes those."""
+    Builds(database).add(COMMIT, [(A, 0)])
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO patches (id, patchlevel, patch_base64, patch_author, patch_comment) VALUES (7, 0, '', '', '')"
+        )
+        connection.execute("UPDATE sourcestamps SET patchid = 7")
+    assert standing.builds_of(database, COMMIT, REPOSITORY, NAMES) == ([], frozenset())
+
+
+def test_a_build_that_has_not_ended_has_no_result_whatever_stands_there(database: Path) -> None:
+    (build,) = Builds(database).add(COMMIT, [(A, 0)])
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE builds SET complete_at = NULL")
+    assert standing.builds_of(database, COMMIT, REPOSITORY, NAMES)[0] == [Built(A, 1, build, None)]
+
+
 def test_a_buildset_that_ended_well_without_a_build_is_nothing(database: Path) -> None:
     """Buildbot ends a collapsed request as a success."""
     Builds(database).add(COMMIT, [(A, 0)])

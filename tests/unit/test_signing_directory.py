@@ -9,9 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from master.cli.verify import verify
-from master.signing import directory
+from master.signing import directory, statement
 from master.signing.bundle import encode
-from tests.unit.signing_samples import CONTENT, NAME, Signed, sha, signed
+from master.signing.release import of_release
+from master.signing.statement import RELEASE
+from master.store import digest_of
+from tests.unit.signing_samples import BUILDER, COMMIT, CONTENT, NAME, NAMES, NOW, SOURCE, Signed, sha, signed
 from workers.errors import Failure
 
 
@@ -59,6 +62,7 @@ def test_a_whole_directory_is_verified(place: Path, sample: Signed) -> None:
         (lambda p: (p / "SHA256SUMS").write_text(f"{'0' * 64}  ../x\n"), "SHA256SUMS: line 1 can't be used"),
         (lambda p: (p / "SHA256SUMS").write_text("nothing\n"), "SHA256SUMS: line 1 can't be used"),
         (lambda p: (p / "SHA256SUMS").write_bytes(b"\xff\n"), "SHA256SUMS: line 1 can't be used"),
+        (lambda p: (p / "SHA256SUMS").write_text((p / "SHA256SUMS").read_text() * 2), "SHA256SUMS: line 3 can't be"),
         (lambda p: (p / "SHA256SUMS").unlink(), "can't be read"),
     ],
 )
@@ -69,6 +73,70 @@ def test_the_first_thing_that_is_wrong_is_told(
     code, said = ran(place, sample)
     assert code == 1
     assert text in said
+
+
+def sums_signed(place: Path, sample: Signed, kind: str = RELEASE) -> None:
+    """Signs SHA256SUMS as it is now, with the farm's key."""
+    said = {**of_release("https://github.com/o/r", "20261125", digest_of(place / "SHA256SUMS")[0], {}),
+            "predicateType": kind}  # fmt: skip
+    made = sample.pen.sign(statement.payload(said), NAMES, COMMIT, NOW).bundle
+    (place / "SHA256SUMS.sigstore.json").write_bytes(encode(made))
+
+
+def test_the_sums_of_a_release_are_what_was_signed(place: Path, sample: Signed) -> None:
+    sums_signed(place, sample)
+    code, said = ran(place, sample)
+    assert (code, "SHA256SUMS: verified" in said) == (0, True), said
+    (place / "more.txt").write_bytes(b"more")
+    with (place / "SHA256SUMS").open("a") as stream:
+        stream.write(f"{sha(b'more')}  more.txt\n")
+    code, said = ran(place, sample)
+    assert code == 1
+    assert "SHA256SUMS is not what the bundle attests" in said
+
+
+def test_the_sums_have_a_bundle_of_a_release_and_of_nothing_else(place: Path, sample: Signed) -> None:
+    sums_signed(place, sample, "https://cyclonedx.org/bom")
+    code, said = ran(place, sample)
+    assert code == 1
+    assert "SHA256SUMS: the bundle attests something else" in said
+
+
+RIGHT = {
+    "--builder": BUILDER, "--commit": COMMIT, "--source": SOURCE, "--target": "x86_64-unknown-linux-gnu",
+    "--python": "3.13", "--variant": "pgo+lto",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", sorted(RIGHT))
+def test_what_is_asked_for_has_to_be_so(place: Path, sample: Signed, option: str) -> None:
+    for archive in (place, place / NAME):
+        assert ran(archive, sample, *(word for pair in RIGHT.items() for word in pair))[0] == 0
+        code, said = ran(archive, sample, option, "another")
+        assert code == 1
+        assert "it was built " in said
+        assert "another" in said
+
+
+def test_who_is_trusted_is_who_was_named(place: Path, sample: Signed, tmp_path: Path) -> None:
+    (place / "SHA256SUMS").unlink()
+    archive = place / NAME
+    stranger, certified = signed(tmp_path / "stranger", "key"), signed(tmp_path / "certified", "ca")
+
+    def by(option: str, file: Path) -> tuple[int, str]:
+        done = CliRunner().invoke(verify, [str(archive), option, str(file)])
+        return done.exit_code, str(done.exception) if isinstance(done.exception, Failure) else done.output
+
+    for option, file in (("--key", "farm.pub"), ("--keys", "keys.json")):
+        assert by(option, sample.home.keys / file)[0] == 0
+        code, said = by(option, stranger.home.keys / file)
+        assert (code, "signed with a key that is not trusted here" in said) == (1, True), said
+    code, said = by("--trusted-root", certified.home.keys / "trusted_root.jsonl")
+    assert (code, "signed with a key that is not trusted here" in said) == (1, True), said
+    (place / f"{NAME}.sigstore.json").write_bytes(encode(certified.bundle))
+    assert by("--trusted-root", certified.home.keys / "trusted_root.jsonl")[0] == 0
+    code, said = by("--key", sample.home.keys / "farm.pub")
+    assert (code, "no trusted service says when" in said) == (1, True), said
 
 
 def test_sums_are_read_as_they_are_written() -> None:

@@ -91,6 +91,14 @@ def test_the_type_of_the_payload_is_signed_too(sample: Signed) -> None:
     assert "the bundle's signature is not of what it holds" in text or "no trusted service" in text
 
 
+def test_what_the_same_key_signed_for_something_else_is_no_statement(tmp_path: Path) -> None:
+    sample = signed(tmp_path, "key")
+    other = Bundle(sample.bundle.payload, "text/plain", b"", hint=sample.bundle.hint)
+    signature = bytes.fromhex(other.envelope.sign(sample.pen.key.signer).signature)
+    text = refusal(sample, bundle=replace(other, signature=signature))
+    assert "the bundle holds something else than a statement" in text
+
+
 def test_another_farms_keys_are_refused(sample: Signed, tmp_path: Path) -> None:
     other = signed(tmp_path / "other", "ca" if sample.bundle.certificate else "key")
     text = refusal(sample, trust=other.trust)
@@ -130,6 +138,7 @@ def test_a_builder_that_the_key_or_certificate_is_not_for_is_refused(sample: Sig
     ("change", "text"),
     [
         (lambda said: said["predicate"]["buildDefinition"]["externalParameters"].update(x="y"), "other parameters"),
+        (lambda said: said["predicate"]["buildDefinition"]["externalParameters"].pop("branch"), "other parameters"),
         (lambda said: said["predicate"]["buildDefinition"].update(buildType="https://x/y"), "a build type"),
         (lambda said: said.update(_type="https://in-toto.io/Statement/v0.1"), "of another kind"),
         (lambda said: said.update(subject=[]), "of nothing"),
@@ -214,12 +223,14 @@ def test_what_is_no_bundle_is_told(data: bytes) -> None:
         bundles.decode(data, "it")
 
 
-def test_two_signatures_or_both_kinds_of_key_are_no_bundle(sample: Signed) -> None:
+def test_two_signatures_and_both_kinds_of_key_or_none_are_no_bundle(sample: Signed, tmp_path: Path) -> None:
     document = json.loads(bundles.encode(sample.bundle))
     twice = json.loads(bundles.encode(sample.bundle))
     twice["dsseEnvelope"]["signatures"] *= 2
     document["verificationMaterial"].pop("certificate" if sample.bundle.certificate else "publicKey")
-    for changed in (document, twice):
+    both = json.loads(bundles.encode(signed(tmp_path / "certified", "ca").bundle))
+    both["verificationMaterial"]["publicKey"] = {"hint": "a key"}
+    for changed in (document, twice, both):
         with pytest.raises(Failure, match="is not a bundle"):
             bundles.decode(json.dumps(changed).encode(), "it")
 
