@@ -7,14 +7,16 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from master.release.again import programs_of
+from master.release.again import Programs, programs_of
 from master.release.collect import Collection
 from master.release.model import CellAnswer
 from master.settings import Settings
 from master.signing.choice import Signing
+from master.signing.signer import names_of
 from master.store import ArchiveRecord
 from tests.unit.handover_samples import CELL, PACKED
 from tests.unit.release_samples import LINUX_ARM, MACOS, SmallFarm, next_commit, small_farm
@@ -53,6 +55,9 @@ def test_what_was_built_is_collected_and_judged_again(farm: SmallFarm) -> None:
 def test_an_unready_commit_is_not_collected(farm: SmallFarm) -> None:
     farm.build()
     farm.answers.append(CellAnswer("cpython-3.12-x86_64-unknown-linux-gnu-pgo-lto", "failed", 3))
+    with pytest.raises(Failure, match="is not ready to be released"):
+        farm.collected()
+    farm.answers.clear()
     with pytest.raises(Failure, match="is not ready to be released"):
         farm.collected()
 
@@ -131,6 +136,9 @@ def other_commit(farm: SmallFarm, record: ArchiveRecord) -> None:
          "has another size than its record says"),
         (other_report("validate.json", lambda said: said.update(ok=False)), "says that its stage failed"),
         (other_report("prove.json", lambda said: said.update(tar_sha256="0" * 64)), "other bytes were proven"),
+        (other_report("validate.json", lambda said: said["measure"].update(cpu_s=99.0)),  # type: ignore[attr-defined]
+         "validate.json is not the report that"),
+        (other_report("derive.json", lambda said: said.update(from_tar_sha256="0" * 64)), "derived from other bytes"),
         (other_report("plan.json", lambda said: said["plan"].update(commit="e" * 40)), "of another commit"),  # type: ignore[attr-defined]
     ],
 )  # fmt: skip
@@ -144,6 +152,16 @@ def test_what_does_not_fit_together_is_named(
     assert named in caught.value.what
     assert record.builder in caught.value.what
     assert "Nothing is released" in caught.value.todo
+
+
+def test_another_name_than_the_build_reported_is_refused_though_it_was_signed(farm: SmallFarm) -> None:
+    record = farm.build(signed=False)
+    changed(farm, record, archive=replace(record.archive, name=record.archive.name.replace("3.13.5", "3.13.6")))
+    renamed = farm.store.find(record.builder, record.number)
+    assert renamed is not None
+    farm.sign(renamed)
+    with pytest.raises(Failure, match="the record has another name for full than its report"):
+        farm.collected()
 
 
 def test_a_build_that_is_not_signed_is_refused(farm: SmallFarm) -> None:
@@ -168,6 +186,19 @@ def test_a_bundle_that_says_something_else_is_refused(farm: SmallFarm, said: dic
     record = farm.build(signed=False)
     farm.sign(record, **said)
     with pytest.raises(Failure, match=named):
+        farm.collected()
+
+
+def test_a_bundle_in_the_name_of_another_builder_of_the_farm_is_refused(
+    farm: SmallFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = farm.build(signed=False)
+    own = names_of(farm.home, farm.settings, record, dry_run=False)
+    others = replace(own, builder=own.builder.replace("linux", "macos"))
+    with monkeypatch.context() as patched:
+        patched.setattr("tests.unit.release_samples.names_of", lambda *unused, **more: others)
+        farm.sign(record)
+    with pytest.raises(Failure, match="it was built by another builder"):
         farm.collected()
 
 
@@ -196,6 +227,24 @@ def test_an_archive_that_is_not_found_good_again_is_refused(tmp_path: Path, judg
         farm.collected()
     assert f"{judge} does not find cpython-3.13.5-" in caught.value.what
     assert "the stand-in was told to fail" in str(caught.value.found)
+
+
+def test_a_judge_that_was_shown_something_else_is_not_believed(
+    farm: SmallFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.build(replace(CELL, target=native_target() or CELL.target))
+    for judge, field, named in (
+        (Programs.validate, "tar_sha256", "other bytes were validated again than"),
+        (Programs.prove, "tar_sha256", "other bytes were proven again than"),
+        (Programs.prove, "provider_sha256", "holds another FIPS module"),
+    ):
+
+        def lying(self: Programs, path: Path, name: str, judge: Any = judge, field: str = field) -> Any:
+            return replace(judge(self, path, name), **{field: "0" * 64})
+
+        with monkeypatch.context() as patched, pytest.raises(Failure, match=named):
+            patched.setattr(Programs, judge.__name__, lying)
+            farm.collected()
 
 
 def test_a_commit_that_is_not_in_the_mirror_can_not_be_judged_again(farm: SmallFarm) -> None:

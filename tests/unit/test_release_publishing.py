@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from master.bucket.trouble import Trouble
 from master.home import Home
-from master.release.checkpoints import Checkpoint
+from master.release.checkpoints import Checkpoint, alone
 from master.release.choice import Release
 from master.release.model import Asset, identity
 from master.release.places.base import Delivery, Held, newer
@@ -299,9 +298,7 @@ def test_another_plan_that_is_half_done_is_named_and_can_be_thrown_away(
 
 
 def test_two_processes_do_not_publish_the_same_tag_at_once(store: Store, place: Directory, tmp_path: Path) -> None:
-    (tmp_path / "state" / TAG).mkdir(parents=True)
-    with (tmp_path / "state" / TAG / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(tmp_path / "state", TAG):
         with pytest.raises(Failure, match="being published already"):
             publish(plan_of(store), store, [place], tmp_path / "state", print)
         with pytest.raises(Failure, match="being published already"):
