@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from master.bucket.client import credentials_of, words
 from master.bucket.trouble import Trouble
 from master.release.model import PLAN_NAME, Plan, identity
+from master.release.places.base import delivery_of
 from master.release.places.s3 import S3
 from master.release.places.watched import Watched
 from master.release.publishing import Published, abandon, publish
@@ -199,6 +200,60 @@ def test_pointers_move_only_as_they_were_read_and_never_back(farm: Farm, store: 
             Bucket=BUCKET, Key=f"{farm.prefix}/latest-release.json", Body=b"{}", IfMatch=stale[1]
         )  # fmt: skip
     assert '"20261126"' in farm.read("latest-release.json").decode()
+
+
+def test_of_two_releases_that_end_at_once_the_newer_stays_the_latest(
+    farm: Farm, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.publish(plan_of(store, "20261124"))
+    place, newer = farm.place(), [plan_of(store, "20261126")]
+    read = place._read
+
+    def overtaken(key: str) -> tuple[bytes, str] | None:
+        """What this release read of the pointers is old before it writes the first."""
+        found = read(key)
+        if key == f"{farm.prefix}/versions.ndjson" and newer:
+            farm.publish(newer.pop())
+        return found
+
+    monkeypatch.setattr(place, "_read", overtaken)
+    (done,) = publish(plan_of(store), store, [place], farm.state, print, patience=no_patience()).places
+    assert not newer
+    assert done.pointers == []
+    for name in ("latest-release.json", "versions.ndjson"):
+        assert farm.read(name) == farm.read(f"20261126/{name}")
+
+
+@pytest.mark.parametrize("role", ["archive", "sums"])
+def test_what_is_there_is_never_written_over(farm: Farm, store: Store, tmp_path: Path, role: str) -> None:
+    """An archive comes in parts, SHA256SUMS in one."""
+    plan, place = plan_of(store), farm.place()
+    delivery = delivery_of(plan, identity(plan), tmp_path / "plan.json", store.path_of)
+    asset = max((one for one in plan.assets if one.role == role), key=lambda one: one.size)
+    place.put(delivery, asset)
+    with pytest.raises(Trouble):
+        place.put(delivery, asset)
+    assert farm.there() == {asset.name: asset.sha256}
+
+
+def test_parts_that_a_killed_process_left_go_before_others_are_sent(farm: Farm, store: Store, tmp_path: Path) -> None:
+    plan, key = plan_of(store), f"{farm.prefix}/{TAG}/cpython.tar.zst"
+    farm.direct.create_multipart_upload(Bucket=BUCKET, Key=key)
+    assert farm.leftovers() == [key]
+    farm.place().draft(delivery_of(plan, identity(plan), tmp_path / "plan.json", store.path_of))
+    assert key not in farm.leftovers()
+
+
+def test_what_is_published_is_not_thrown_away_though_its_mark_is_still_there(
+    farm: Farm, store: Store, said: list[str]
+) -> None:
+    """As a process leaves it that is killed between the two."""
+    plan = plan_of(store)
+    farm.publish(plan)
+    farm.direct.put_object(Bucket=BUCKET, Key=f"{farm.prefix}/.drafts/{TAG}", Body=identity(plan).encode())
+    abandon(TAG, [farm.place()], farm.state, said.append)
+    assert farm.there() == files_of(plan)
+    assert farm.leftovers() == []
 
 
 def test_a_service_that_ignores_conditions_is_refused(

@@ -242,9 +242,10 @@ def test_a_judge_that_was_shown_something_else_is_not_believed(
         def lying(self: Programs, path: Path, name: str, judge: Any = judge, field: str = field) -> Any:
             return replace(judge(self, path, name), **{field: "0" * 64})
 
-        with monkeypatch.context() as patched, pytest.raises(Failure, match=named):
+        with monkeypatch.context() as patched:
             patched.setattr(Programs, judge.__name__, lying)
-            farm.collected()
+            with pytest.raises(Failure, match=named):
+                farm.collected()
 
 
 def test_a_commit_that_is_not_in_the_mirror_can_not_be_judged_again(farm: SmallFarm) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -264,6 +265,47 @@ def test_immutable_releases_are_complete_when_they_freeze(farm: Farm, hub: FakeG
     farm.publish(plan)
     farm.publish(plan)
     assert hub.published(TAG) == files_of(plan)
+
+
+def test_a_process_that_was_killed_after_it_published_is_followed_by_no_second_release(
+    farm: Farm, hub: FakeGitHub, store: Store, said: list[str]
+) -> None:
+    plan = plan_of(store)
+    hub.faults = [Fault("PATCH", RELEASE, "drop", "after")]
+    once = Patience(attempts=1, sleep=lambda seconds: None)
+    with pytest.raises(Failure, match="can't be worked with now"):
+        publish(plan, store, [farm.place()], farm.state, said.append, patience=once)
+    assert hub.published(TAG) == files_of(plan)
+    del hub.requests[:]
+    farm.publish(plan)
+    assert {method for method, _ in hub.requests} == {"GET"}
+    assert len(hub.releases) == 1
+
+
+def test_a_latest_that_somebody_moved_away_is_mended(farm: Farm, hub: FakeGitHub, store: Store) -> None:
+    farm.publish(plan_of(store, "20261124"))
+    plan, older = plan_of(store), hub.latest
+    farm.publish(plan)
+    assert hub.latest != older
+    hub.latest = older
+    (done,) = farm.publish(plan).places
+    assert hub.latest is not None
+    assert (hub.releases[hub.latest].tag, done.pointers) == (TAG, ["releases/latest"])
+
+
+def test_a_file_that_gets_another_name_is_told(
+    farm: Farm, hub: FakeGitHub, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As GitHub does with names that it does not like."""
+    upload = Api.upload
+
+    def renamed(self: Api, template: str, name: str, *rest: Any) -> Any:
+        return upload(self, template, name.replace("+", "."), *rest)
+
+    monkeypatch.setattr(Api, "upload", renamed)
+    with pytest.raises(Failure, match="a file got another name"):
+        farm.publish(plan_of(store))
+    assert all(one.draft for one in hub.releases.values())
 
 
 def test_a_draft_that_was_made_twice_is_one_again(farm: Farm, hub: FakeGitHub, store: Store) -> None:
