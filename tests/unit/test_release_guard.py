@@ -45,6 +45,10 @@ else:
     try:
         if what == "read":
             print("read", Path(value).read_text())
+        elif what == "socket":
+            with socket.socket(socket.AF_UNIX) as one:
+                one.connect(value)
+            print("connected")
         else:
             host, _, port = value.rpartition(":")
             socket.create_connection((host, int(port)), timeout=3)
@@ -141,6 +145,16 @@ def test_without_namespaces_the_process_connects_to_loopback_only(home: Home, li
     assert run(home, "itself", "connect", f"127.0.0.1:{listening}") == "connected"
     said = run(home, "itself", "connect", "192.0.2.1:80")
     assert said.startswith("refused release: a dry run opens no connection to another machine")
+
+
+def test_without_namespaces_no_socket_of_another_program_is_reached(home: Home) -> None:
+    """An ssh agent or Docker would do for it what it must not do itself."""
+    path = home.root / "agent"
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(path))
+        agent.listen()
+        said = run(home, "itself", "socket", str(path))
+    assert said.startswith("refused release: a dry run talks to no other program of this machine"), said
 
 
 def test_a_link_to_a_secret_is_no_way_around(home: Home) -> None:
