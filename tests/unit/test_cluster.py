@@ -21,7 +21,8 @@ from workers.model import ROOT, load_matrix
 
 MATRIX = load_matrix()
 DATABASE = '[database]\nurl = "postgresql://pymint@db.example/pymint"\n'
-TWO = '[[masters]]\nname = "a"\n[[masters]]\nname = "b"\nweb_port = 8011\nworker_port = 9988\n'
+BASE = '[signing]\nbase = "https://mint.example"\n'
+TWO = BASE + '[[masters]]\nname = "a"\n[[masters]]\nname = "b"\nweb_port = 8011\nworker_port = 9988\n'
 
 
 def load(tmp_path: Path, text: str, name: str | None = None) -> settings.Settings:
@@ -34,7 +35,8 @@ def test_each_master_has_its_own_ports_from_one_file(tmp_path: Path) -> None:
     assert (one.web.port, one.protocol.port) == (8010, 9989)
     assert (other.web.port, other.protocol.port) == (8011, 9988)
     assert settings.page_url(other) == "http://127.0.0.1:8011/"
-    assert settings.page_url(load(tmp_path, f'{DATABASE}{TWO}[web]\nurl = "https://mint.example"\n', "b")) == (
+    page = '[web]\nurl = "https://mint.example"\n'
+    assert settings.page_url(load(tmp_path, DATABASE + TWO.replace("base", "source") + page, "b")) == (
         "https://mint.example/"
     ), "one address for people, whichever master answers"
 
@@ -49,6 +51,7 @@ def test_each_master_has_its_own_ports_from_one_file(tmp_path: Path) -> None:
         (DATABASE + TWO.replace('"b"', '"a"'), "two masters have the same name"),
         (DATABASE + TWO.replace('"b"', '"../b"'), "this is no name for a master"),
         (DATABASE + TWO.replace("8011", "8010"), "a and b would listen|b and a would listen"),
+        (DATABASE + TWO.replace("base", "source"), "each master would sign by the address of its own page"),
         (DATABASE + TWO + '[cluster]\nrouter = "http://x"\n', "this is no router"),
         (DATABASE + TWO + "[cluster]\nexpire_minutes = 1\n", "masters say once a minute that they live"),
         (DATABASE + TWO.replace("8011", '8011\nweb_interface = "0.0.0.0"'), "anyone in the network"),
