@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -228,6 +229,30 @@ class Blobs:
                     facts = path.stat()
                     found[path.name] = Blob(path, facts.st_size, facts.st_ctime)
         return found
+
+    def missing(self, files: Iterable[Stored]) -> list[Stored]:
+        """What of these is not stored, by a listing that is made now."""
+        there = self._blobs()
+        return [one for one in files if one.sha256 not in there]
+
+    def _drop(self, blob: Blob) -> None:
+        """Removes what was listed, unless somebody stored it again since then, and is about to name it."""
+        if self._replica is not None:
+            written = self._replica.written_at(blob.path)
+            # A bucket may list fractions of a second, and does not tell them of one object.
+            as_listed = written is not None and written <= int(blob.stored_at)
+        else:
+            as_listed = blob.path.exists() and blob.path.stat().st_ctime <= blob.stored_at
+        if as_listed:
+            self._remove(blob.path)
+
+    def _once_more(self, files: Iterable[Stored]) -> None:
+        """When something names them by now: what was dropped of a bucket just before that is brought there again."""
+        if self._replica is None:
+            return
+        for one in files:
+            if (path := self._path(one.sha256)).exists():
+                self._replica.take(path, one.sha256, one.size)
 
     def _remove(self, path: Path) -> None:
         if self._replica is not None:

@@ -83,7 +83,8 @@ def configuration(home: Home, matrix: Matrix) -> dict[str, Any]:
     store = settings.store_place(chosen, home)
     mirror = Mirror(home.repository, settings.repository_url(chosen, home))
     attester = Attester(home, tuple(chosen.signing.command), mirror.url, branch)
-    places = builders.Places(mirror.url, str(home.incoming), Keeper(store), url, attester)
+    incoming = str(settings.uploads_path(chosen, home))
+    places = builders.Places(mirror.url, incoming, Keeper(store), url, attester)
     by_cell = [builders.cell_builder(cell, settings.main_workers(chosen), chosen, places) for cell in worked]
     pulls = parts_of(home, chosen, matrix, mirror.url, [cell.builder_name for cell in worked])
     releasing = Releasing(home, mirror.url, branch, url)

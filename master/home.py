@@ -163,13 +163,17 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 @contextmanager
-def one_keeper(home: Home, say: Callable[[str], None]) -> Iterator[None]:
-    """Held by whatever drops from the store, or has to find there what it just read of: a backup and a prune."""
+def one_keeper(home: Home, say: Callable[[str], None], *, drops: bool = True) -> Iterator[None]:
+    """Held by whatever drops from the store, or has to find there what it just read of: a prune, a backup, a plan.
+
+    drops: it does, so nobody else is at work meanwhile. Who only reads does not wait for others that only read.
+    """
     home.root.mkdir(parents=True, exist_ok=True)
+    how = fcntl.LOCK_EX if drops else fcntl.LOCK_SH
     with (home.root / "keeping.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("a backup or a prune of this farm is at work: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            say("a prune, a backup or a release of this farm is at work on the store: waiting for it")
+            fcntl.flock(lock, how)
         yield

@@ -30,6 +30,7 @@ from master.settings import (
     local_worker,
     protocol_names,
     repository_url,
+    uploads_path,
     uses_tls,
     workers_of,
 )
@@ -64,7 +65,7 @@ def prepare(home: Home, settings: Settings) -> None:
             found=f"{home.restoring}: {' '.join(home.restoring.read_text().split())}",
             todo="Start the same ./mint restore again: it goes on where it stopped.",
         )
-    for directory in (home.master, home.worker, home.worker_state, home.incoming):
+    for directory in (home.master, home.worker, home.worker_state, uploads_path(settings, home)):
         directory.mkdir(parents=True, exist_ok=True)
     home.secrets.mkdir(mode=0o700, exist_ok=True)
     # The database has the secret of the page's sessions, and a worker of another user may be on this machine.

@@ -124,6 +124,7 @@ class Store(Blobs):
                 todo="Build numbers began anew with a new database: bring the old master/state.sqlite back,\n"
                 "or move the store away.",
             )  # fmt: skip
+        self._once_more(record.files())
         return path
 
     def attest(self, record: ArchiveRecord, attestation: Attestation) -> None:
@@ -134,6 +135,7 @@ class Store(Blobs):
                 "store", f"build {record.number} of {record.builder} is attested already", found=str(path),
                 todo="What is signed stays as it is.",
             )  # fmt: skip
+        self._once_more(attestation.bundles)
 
     def attested(self, record: ArchiveRecord) -> Attestation | None:
         """What was signed for a build. Raises Failure when it can't be read."""
@@ -227,15 +229,14 @@ class Store(Blobs):
         dropped = self._old_records(keep_builds) if keep_builds is not None else []
         wanted, now = self._referenced(without=set(dropped)), time.time()
         stored = [one for digest, one in sorted(self._blobs().items()) if digest not in wanted]
-        loose = [one.path for one in stored if now - one.stored_at >= grace_s]
+        loose = [one for one in stored if now - one.stored_at >= grace_s]
         half_written = [path for path in self.root.glob(".new-*") if _left_for(path, now) >= grace_s]
         if really:
             for path in [*dropped, *half_written]:
                 self._remove(path)
-            for path in loose:
-                if self._replica is not None or _left_for(path, now) >= grace_s:  # not stored again meanwhile
-                    self._remove(path)
-        return [*dropped, *loose, *half_written]
+            for one in loose:
+                self._drop(one)
+        return [*dropped, *(one.path for one in loose), *half_written]
 
     def _old_records(self, keep_builds: int) -> list[Path]:
         by_builder: dict[str, list[ArchiveRecord]] = {}

@@ -125,6 +125,7 @@ class Upload(_Handover):
                 return await self.refuse(f"upload: {called!r} is no name for an archive")
         here = f"../run/{self.build.buildid}"
         await threads.deferToThread(shutil.rmtree, self.directory, ignore_errors=True)
+        await self._clear()
         wanted = [(f"{here}/reports/{report}.json", f"{report}.json", REPORT_LIMIT) for report in REPORTS]
         wanted += [(f"{here}/archive/{called}", file, self.limit) for called, file in archives.items()]
         for source, destination, limit in wanted:
@@ -138,6 +139,17 @@ class Upload(_Handover):
         smaller = f" and {len(archives) - 1} derived from it" if len(archives) > 1 else ""
         self.said = f"{name}{smaller}: {size(volume)} received"
         return SUCCESS
+
+    async def _clear(self) -> None:
+        """Drops what builds left that have ended: of a master that was killed nobody else does, on its own disk."""
+        for path in await threads.deferToThread(_below, Path(self.incoming)):
+            build = await self.build.master.data.get(("builds", path.name)) if path.name.isdigit() else None
+            if build is not None and build["complete"]:
+                await threads.deferToThread(shutil.rmtree, path, ignore_errors=True)
+
+
+def _below(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
 
 
 class Record(CompositeStepMixin, _Handover):

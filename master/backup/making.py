@@ -231,7 +231,7 @@ def make(
             "another disk best."
         )  # fmt: skip
     seal = Seal.of(passphrase) if passphrase is not None else None
-    with _only_one(backups), one_keeper(home, say):
+    with _only_one(backups), one_keeper(home, say, drops=False):
         copying = _Copying(home, shelf, Pool(backups, link=link), seal, source)
         copying.index()
         _require_room(backups, copying)

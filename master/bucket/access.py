@@ -15,23 +15,33 @@ CONNECT_S, READ_S = 20, 120
 
 @dataclass(frozen=True)
 class Telling:
-    """In whose name errors are told. subject: the first word; credentials, bucket: the settings; page: of docs."""
+    """Who tells of errors. subject: the first word; credentials, bucket, authority: settings. page: of docs/."""
 
     subject: str
     credentials: str
     bucket: str
     page: str
+    authority: str
 
 
 OF_A_RELEASE = Telling(
-    "publish", "[release] s3_credentials_file", "[release] s3_bucket, s3_region", "docs/publishing.md"
+    "publish",
+    "[release] s3_credentials_file",
+    "[release] s3_bucket, s3_region",
+    "docs/publishing.md",
+    "[release] s3_ca_file",
 )
-OF_THE_STORE = Telling("store", "[store] credentials_file", "[store] bucket, region", "docs/cluster.md")
+OF_THE_STORE = Telling(
+    "store", "[store] credentials_file", "[store] bucket, region", "docs/cluster.md", "[store] ca_file"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where a bucket is, and where the keys to it are; None for the client's own chain. Holds no secret itself."""
+    """Where a bucket is, and where the keys to it are; None for the client's own chain. Holds no secret itself.
+
+    authority: a file with the certificates of those who may vouch for the service; None: whom browsers trust.
+    """
 
     bucket: str
     prefix: str
@@ -41,6 +51,7 @@ class Access:
     connect_s: float = CONNECT_S
     read_s: float = READ_S
     telling: Telling = OF_A_RELEASE
+    authority: Path | None = None
 
 
 @dataclass(frozen=True)

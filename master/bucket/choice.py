@@ -21,8 +21,9 @@ class StoreSettings:
 
     path: a directory, relative to MINT_HOME or absolute; where a backup is restored to. bucket: instead of it, of an S3
     service, below `prefix`; endpoint: the service's address (none: the cloud's own), region; credentials_file: with
-    `access_key_id = ...` and `secret_access_key = ...` in it (none: the usual chain of the client). cache: a directory
-    of this machine for what was read, cache_gb: how large it may become. patience_minutes: how long a build waits for a
+    `access_key_id = ...` and `secret_access_key = ...` in it (none: the usual chain of the client); ca_file: with the
+    certificate of the authority that vouches for the service (none: those that browsers trust). cache: a directory of
+    this machine for what was read, cache_gb: how large it may become. patience_minutes: how long a build waits for a
     bucket that does not answer, before it fails.
     """
 
@@ -33,6 +34,7 @@ class StoreSettings:
     endpoint: str | None = None
     region: str = "us-east-1"
     credentials_file: str | None = None
+    ca_file: str | None = None
     cache: str | None = None
     cache_gb: float = 50.0
     patience_minutes: float = 10.0
@@ -43,7 +45,7 @@ def complaint(chosen: StoreSettings) -> Complaint | None:
     if not 0 < chosen.max_archive_mb <= MOST_MB:
         return Complaint("max_archive_mb", "no archive is of that size", f"1 to {MOST_MB}", str(chosen.max_archive_mb))
     if chosen.bucket is None:
-        for key in ("endpoint", "credentials_file", "cache"):
+        for key in ("endpoint", "credentials_file", "ca_file", "cache"):
             if (value := getattr(chosen, key)) is not None:
                 return Complaint(key, "there is no bucket that it would be for", "bucket = ..., too", repr(value))
         return None
@@ -58,6 +60,8 @@ def complaint(chosen: StoreSettings) -> Complaint | None:
     if chosen.endpoint is not None and not encrypted(chosen.endpoint):
         return Complaint("endpoint", "keys and archives would go through the network for everybody to read",
                          "https://..., or an address of this machine's loopback", repr(chosen.endpoint))  # fmt: skip
+    if chosen.ca_file is not None and (chosen.endpoint or "").startswith("http:"):
+        return Complaint("ca_file", "without TLS there is no certificate", "https://...", repr(chosen.endpoint))
     if not 0 < chosen.cache_gb < float("inf"):
         return Complaint("cache_gb", "this is no size of a cache", "more than 0, in GB", str(chosen.cache_gb))
     if not 0 <= chosen.patience_minutes <= 24 * 60:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
     IncompleteReadError,
+    SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from master.bucket.access import OF_A_RELEASE, Access, Telling
 from master.bucket.trouble import Trouble
@@ -51,8 +55,21 @@ def credentials_of(path: Place, telling: Telling = OF_A_RELEASE) -> dict[str, st
     return {known: found[name] for name, known in names.items()}
 
 
+def _trusted(path: Path, telling: Telling) -> str:
+    """The file of an authority, which has one in it. Raises Failure: the client would only say that nothing came."""
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError as error:
+        found = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise Failure(
+            telling.subject, f"s3: nobody can be trusted because of {path}", wanted="certificates in PEM, of those who "
+            "vouch for the service", found=found, todo=f"See {telling.authority}, in {telling.page}.",
+        ) from error  # fmt: skip
+    return str(path)
+
+
 def client_of(access: Access, connections: int) -> Any:
-    """boto3's client. Raises Failure when the keys can't be read."""
+    """boto3's client. Raises Failure when the keys, or the authority's file, can't be read."""
     import boto3  # half a second and 30 MB, for those who have such a place
     from botocore.config import Config
 
@@ -63,8 +80,9 @@ def client_of(access: Access, connections: int) -> Any:
         s3={"addressing_style": "path" if access.endpoint else "auto"},
     )  # fmt: skip
     keys = credentials_of(access.credentials, access.telling) if access.credentials is not None else {}
+    verify = _trusted(access.authority, access.telling) if access.authority is not None else None
     return boto3.session.Session().client(
-        "s3", endpoint_url=access.endpoint, region_name=access.region, config=config, **keys
+        "s3", endpoint_url=access.endpoint, region_name=access.region, config=config, verify=verify, **keys
     )
 
 
@@ -89,6 +107,18 @@ def words(*, missing: bool = False, telling: Telling = OF_A_RELEASE) -> Iterator
         if isinstance(inner, Failure):
             raise inner from None
         raise Trouble(f"s3: the connection broke ({type(error).__name__})") from error
+    except SSLError as error:
+        refused = _refused(error)
+        if refused is None:
+            raise Trouble(f"s3: the connection broke ({error.kwargs.get('error')})") from error
+        parts = urlsplit(str(error.kwargs.get("endpoint_url")))
+        raise Failure(
+            telling.subject, f"s3: the certificate of {parts.scheme}://{parts.netloc} is not to be trusted",
+            wanted=f"one for that name, in its time, of an authority that {telling.authority} names; without that "
+            "setting, of one that browsers trust",
+            found=refused, todo=f"Nothing was sent, no key either. Name its authority's certificate in "
+            f"{telling.authority}, or the host as its\ncertificate does: {telling.page}.",
+        ) from error  # fmt: skip
     except (BotoConnectionError, IncompleteReadError) as error:
         raise Trouble(f"s3: the connection broke ({type(error).__name__})") from error
     except BotoCoreError as error:
@@ -96,6 +126,19 @@ def words(*, missing: bool = False, telling: Telling = OF_A_RELEASE) -> Iterator
             telling.subject, f"s3: the client gave up ({type(error).__name__})",
             todo=f"Without {telling.credentials} it looks for keys as every AWS client does: {telling.page}.",
         ) from error  # fmt: skip
+
+
+def _refused(error: SSLError) -> str | None:
+    """What is wrong with a certificate; None when something else was the matter."""
+    inner: BaseException | None = error.kwargs.get("error")
+    while inner is not None:
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return inner.verify_message
+        if isinstance(inner, CertificateError):
+            return str(inner)  # of the name, which urllib3 compares by itself
+        first = inner.args[0] if inner.args else None
+        inner = first if isinstance(first, BaseException) else inner.__cause__
+    return None
 
 
 def status_of(error: BaseException | None) -> int:

@@ -174,6 +174,11 @@ class Remote:
             return None
         return dict(found)
 
+    def written_at(self, key: str) -> float | None:
+        """When an object was written last, in whole seconds since 1970, UTC. None where none is."""
+        head = self._head(key)
+        return None if head is None else float(head["LastModified"].timestamp())
+
     def read(self, key: str) -> bytes | None:
         """A small object, None where none is."""
         try:

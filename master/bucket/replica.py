@@ -196,6 +196,10 @@ class Replica:
         self.sizes |= {one.key: one.size for one in found}
         return found
 
+    def written_at(self, path: Path) -> float | None:
+        """When the bucket was given an object last, in whole seconds since 1970; None where it has none."""
+        return self.remote.written_at(self.key_of(path))
+
     def remove(self, path: Path) -> None:
         """Of the bucket first: what is here and not there goes by itself, the other way round it would come back."""
         if path.name.startswith(".new-"):

@@ -70,6 +70,14 @@ def database_complaint(database: Database, masters: Sequence[MasterSettings]) ->
     return None
 
 
+def names_complaint(masters: Sequence[MasterSettings], base: str | None, page: str | None) -> Complaint | None:
+    """Whether what one master signs is another's, too. base: of [signing]; page: the url of [web], which is it else."""
+    if len(masters) < 2 or base is not None or page is not None:
+        return None
+    what = "each master would sign by the address of its own page, and no other one could release what it built"
+    return Complaint("base", what, 'base = "https://...", or the url of [web]', "neither")
+
+
 def cluster_complaint(cluster: Cluster) -> Complaint | None:
     """The first thing about [cluster] that can't be."""
     try:

@@ -63,7 +63,10 @@ class Rounds(BuildbotService):
 
     @defer.inlineCallbacks
     def _round(self) -> Any:
-        for part in (self._alive, self._requests, self._claims, self._buildsets, self._triggers, self._changes):
+        parts = (
+            self._alive, self._forsaken, self._requests, self._claims, self._buildsets, self._triggers, self._changes,
+        )  # fmt: skip
+        for part in parts:
             if not self.running or self.master.botmaster.shuttingDown:
                 return
             try:
@@ -78,6 +81,13 @@ class Rounds(BuildbotService):
         row = yield self.master.db.masters.getMaster(self.master.masterid)
         if row is not None and not row.active and self.loop.running and self.master._master_initialized:
             watchdog.end("another master took this one for dead, since it said nothing for too long", at_once=True)
+
+    @defer.inlineCallbacks
+    def _forsaken(self) -> Any:
+        """What a master claimed that others took for dead is given back: Buildbot ends its builds, and then deletes no
+        claims but its own (db/buildrequests.py), so that the requests would wait for that master for ever."""
+        if forsaken := (yield self.master.db.pool.do(_give_back)):
+            log.msg(f"rounds: requests {forsaken} were a dead master's: given back")
 
     @defer.inlineCallbacks
     def _requests(self) -> Any:
@@ -160,6 +170,22 @@ def _claimed(connection: Any, masterid: int) -> list[int]:
         .where(requests.c.complete == 0, claims.c.masterid == masterid)
     )
     return [row[0] for row in connection.execute(query)]
+
+
+def _give_back(connection: Any) -> list[int]:
+    """Deletes the claims that masters which are not active have on requests that are not answered; those requests."""
+    requests, claims, masters = Model.buildrequests, Model.buildrequest_claims, Model.masters
+    query = (
+        sa.select(claims.c.brid, claims.c.masterid)
+        .select_from(claims.join(masters, masters.c.id == claims.c.masterid).join(
+            requests, requests.c.id == claims.c.brid))
+        .where(requests.c.complete == 0, masters.c.active == 0)
+    )  # fmt: skip
+    found = connection.execute(query).all()
+    for request, master in found:
+        connection.execute(claims.delete().where(claims.c.brid == request, claims.c.masterid == master))
+    connection.commit()
+    return sorted(row[0] for row in found)
 
 
 def _newest_changes(connection: Any) -> list[int]:

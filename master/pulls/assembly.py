@@ -48,12 +48,10 @@ def parts_of(home: Home, chosen: Settings, matrix: Matrix, repository: str, main
     store = settings.pull_store_path(chosen, home)
     require_apart(store, settings.store_path(chosen, home))
     keeper = keeper_of(store, chosen.pull_requests.max_store_gb, chosen.pull_requests.keep_days)
-    url = settings.page_url(chosen)
+    url, incoming = settings.page_url(chosen), str(settings.uploads_path(chosen, home))
     setup = _setup(home, chosen, repository, keeper=keeper, main=main, pulls=[builder_name(cell) for cell in cells])
     return Parts(
-        builders=[
-            builders.pull_builder(cell, workers, chosen, repository, str(home.incoming), keeper, url) for cell in cells
-        ],
+        builders=[builders.pull_builder(cell, workers, chosen, repository, incoming, keeper, url) for cell in cells],
         schedulers=[builders.pull_scheduler(cells, repository)] if cells else [],
         change_sources=[Bridge(setup=setup)],
         projects=[builders.pull_project()] if cells else [],

@@ -21,7 +21,8 @@ class Release:
     whose FIPS provider is not CMVP-validated, and say so on the release. places: where to, in this order. url: where a
     release's files can be had by users, with {tag} in it; by default the first place's own address.
     directory: below MINT_HOME or absolute. s3_*: bucket, key prefix, endpoint (none: the cloud's own), region, and a
-    file with `access_key_id = ...` and `secret_access_key = ...` in it (none: the usual chain of the client).
+    file with `access_key_id = ...` and `secret_access_key = ...` in it (none: the usual chain of the client), and one
+    with the certificate of the authority that vouches for the service (none: those that browsers trust).
     github_*: OWNER/NAME, a file with a token, the API's address. parallel: uploads at once; pace_s: seconds between two
     requests that create something.
     """
@@ -37,6 +38,7 @@ class Release:
     s3_endpoint: str | None = None
     s3_region: str = "us-east-1"
     s3_credentials_file: str | None = None
+    s3_ca_file: str | None = None
     github_repository: str | None = None
     github_token_file: str | None = None
     github_api: str = "https://api.github.com"

@@ -11,9 +11,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from master import settings as farm_settings
-from master.home import Home
+from master.home import Home, one_keeper
 from master.release import advisories, indexes, kept, telling
 from master.release.address import url_of
 from master.release.assets import all_assets, asset, released
@@ -78,12 +79,39 @@ def make(
     bundle = _signed(home, settings, tag, sums.sha256, dry_run=rehearsal)
     signed = [asset(SUMS_NAME, sums, "sums"), asset(SUMS_NAME + SUFFIX, bundle, "sums")]
     plan = replace(plan, assets=_by_name([*listed, *signed]))
-    path = kept.keep(store.root, plan)
-    store.share(path)
+    path = _kept(home, store, plan, collection, say)
     whole = sum(one.size for one in plan.assets)
     say(f"{len(plan.assets)} files, {size(whole)}, since {plan.previous or 'the beginning'}: {identity(plan)}")
     say(f"kept as {path}")
     return plan
+
+
+def _kept(home: Home, store: Store, plan: Plan, collection: Collection, say: Callable[[str], None]) -> Path:
+    """The plan's place in the store. From then on nothing of its commit is dropped; so nothing may be dropped while it
+    is written, and all of it has to be there. A rehearsal, which writes here only, is held for a while.
+
+    Raises Failure when something of the builds was dropped since it was collected.
+    """
+    if plan.rehearsal:
+        path = kept.keep(store.root, plan)
+        store.share(path)
+        return path
+    with one_keeper(home, say, drops=False):
+        store.refresh("index")
+        records = [one.record for one in collection.cells]
+        gone = [one for one in records if store.record(one.commit, one.builder, one.number) is None]
+        wanted = [Stored(one.name, one.sha256, one.size) for one in plan.assets]
+        lost = store.missing([*wanted, *(file for one in records for file in store.files(one))])
+        if gone or lost:
+            names = [*(f"{one.builder} #{one.number}" for one in gone), *(one.name for one in lost)]
+            raise Failure(
+                "release", "builds of this release were dropped from the store while it was planned",
+                found=", ".join(names[:5]), todo="Nothing was published. Build those cells of that commit again, then "
+                "rebuild this build. Who dropped\nthem: ./mint prune, or [retention] keep_builds.",
+            )  # fmt: skip
+        path = kept.keep(store.root, plan)
+        store.share(path)
+    return path
 
 
 def generate(plan: Plan, before: Before | None) -> dict[str, tuple[bytes, Role]]:

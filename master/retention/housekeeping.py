@@ -98,7 +98,7 @@ def drop(home: Home, settings: Settings, say: Say, terms: Terms, *, really: bool
     database = where(home, settings)
     if isinstance(database, Path) and not database.exists():
         return True
-    _drop_uploads(home, database, now - terms.upload_age_s, say, really=really)
+    _drop_uploads(farm_settings.uploads_path(settings, home), database, now - terms.upload_age_s, say, really=really)
     done = rows.drop(
         database, held, rows_before=now - terms.row_age_s if terms.row_age_s is not None else None,
         logs_before=now - terms.log_age_s, deadline=began + terms.limit_s, really=really,
@@ -122,16 +122,16 @@ def drop_archives(store: Store, keep_builds: int | None, say: Say, *, really: bo
     say(f"archives: {len(chosen)} files, {size(total)} {'dropped' if really else 'would be dropped'}")
 
 
-def _drop_uploads(home: Home, database: Where, before: float, say: Say, *, really: bool) -> None:
-    if not home.incoming.is_dir():
+def _drop_uploads(incoming: Path, database: Where, before: float, say: Say, *, really: bool) -> None:
+    if not incoming.is_dir():
         return
     with rows.opened(database, really=False) as connection:
         busy = rows.running(connection)
-    found = [(path.name, _changed(path)) for path in home.incoming.iterdir()]
+    found = [(path.name, _changed(path)) for path in incoming.iterdir()]
     for name in uploads_to_drop(found, busy, before):
         say(f"incoming/{name}: left by a build that ended")
         if really:
-            path = home.incoming / name
+            path = incoming / name
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 

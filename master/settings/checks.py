@@ -95,6 +95,8 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     made_by = {worker.name: worker.targets for worker in workers_of(settings)}
     yield "images", images_choice.complaint(settings.images, made_by), "See docs/images.md."
     yield "signing", signing_choice.complaint(settings.signing, names), "See docs/provenance.md."
+    whose = cluster_choice.names_complaint(settings.masters, settings.signing.base, settings.web.url)
+    yield "signing", whose, "See docs/cluster.md."
     yield "store", bucket_choice.complaint(settings.store), "See docs/cluster.md."
     yield "release", release_choice.complaint(settings.release), "See docs/settings.md."
     users = settings.login.users

@@ -156,8 +156,17 @@ def store_place(settings: Settings, home: Home) -> StorePlace:
     access = Access(
         chosen.bucket, chosen.prefix, chosen.endpoint, chosen.region, keys, connect_s=STORE_CONNECT_S,
         read_s=STORE_READ_S, telling=OF_THE_STORE,
+        authority=home.root / chosen.ca_file if chosen.ca_file is not None else None,
     )  # fmt: skip
     return StorePlace(cache / whose, Bucket(access, int(chosen.cache_gb * 10**9), chosen.patience_minutes * 60))
+
+
+def uploads_path(settings: Settings, home: Home) -> Path:
+    """Where uploads wait to be looked at; where the store is a bucket, on this machine's own disk."""
+    if settings.store.bucket is None:
+        return home.incoming
+    cache = store_path(settings, home)
+    return cache.with_name(f"{cache.name}.incoming")
 
 
 def without_bucket(settings: Settings, home: Home) -> Settings:

@@ -127,7 +127,7 @@ class Watch(BuildbotService):
 def watch_of(home: Home, chosen: Settings, gate: Ask) -> Watch:
     store = farm_settings.store_place(chosen, home)
     database = home.database if chosen.database.url is None else None
-    places = Places(store.root, home.incoming, database, store.bucket)
+    places = Places(store.root, farm_settings.uploads_path(chosen, home), database, store.bucket)
     workers = [one.name for one in farm_settings.workers_of(chosen) if farm_settings.stays(one)]
     return Watch(
         places=places, limits=Limits(chosen.repository.poll_s, int(chosen.health.disk_gb * 10**9)),

@@ -26,6 +26,8 @@ name = "one"
 targets = ["x86_64-unknown-linux-gnu"]
 [database]
 url = "postgresql://pymint@db.example/pymint"
+[signing]
+base = "https://mint.example"
 [cluster]
 router = "ws://10.0.0.1:9980/ws"
 expire_minutes = 3

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ class Supervised:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
 
+    def kill_for_good(self) -> None:
+        """Nobody starts it again."""
+        self.closing.set()
+        self.kill()
+        self.thread.join(30)
+
     def close(self) -> None:
         self.closing.set()
         self.process.terminate()
@@ -95,11 +101,18 @@ class Seat(Farm):
 
 @dataclass
 class Cluster:
-    """root: a directory that is its own. made_router: a MINT_HOME whose router is installed already."""
+    """root: a directory that is its own. made_router: a MINT_HOME whose router is installed already.
+
+    workers: their names. more: settings. environments: what each master has besides, by its name.
+    """
 
     root: Path
     database: Server
     made_router: Path | None = None
+    workers: tuple[str, ...] = WORKERS
+    more: str = ""
+    expire_minutes: int = 10
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     running: dict[str, Supervised] = field(default_factory=dict)
     seats: dict[str, Seat] = field(default_factory=dict)
 
@@ -111,7 +124,7 @@ class Cluster:
         self.ports = {name: (free_port(), free_port()) for name in MASTERS}
         self.router_url = f"ws://127.0.0.1:{free_port()}/ws"
         workers = "".join(
-            f'[[workers]]\nname = "{name}"\ntargets = ["{TARGET}"]\nmax_builds = {MAX_BUILDS}\n' for name in WORKERS
+            f'[[workers]]\nname = "{one}"\ntargets = ["{TARGET}"]\nmax_builds = {MAX_BUILDS}\n' for one in self.workers
         )
         masters = "".join(
             f'[[masters]]\nname = "{name}"\nweb_port = {web}\nworker_port = {port}\n'
@@ -120,8 +133,9 @@ class Cluster:
         self.home.settings_file.write_text(
             f"[repository]\nurl = {json.dumps(str(self.repository))}\npoll_s = 1\n"
             f'[push]\ncells = ["{cell_name()}"]\n{workers}{masters}'
-            f'[cluster]\nrouter = "{self.router_url}"\nexpire_minutes = 10\n'
-            f'[database]\nurl = "{self.database.url}"\npassword_file = "secrets/database"\n'
+            f'[cluster]\nrouter = "{self.router_url}"\nexpire_minutes = {self.expire_minutes}\n'
+            '[signing]\nbase = "https://mint.example"\n'
+            f'[database]\nurl = "{self.database.url}"\npassword_file = "secrets/database"\n{self.more}'
         )
         self.home.secrets.mkdir(mode=0o700)
         (self.home.secrets / "database").write_text(PASSWORD)
@@ -139,17 +153,21 @@ class Cluster:
             Process(command, self.home.root, dict(os.environ), self.root / "router.log")))  # fmt: skip
         for name, seat in self.seats.items():
             instance.prepare(seat.home, settings.load(seat.home, load_matrix()))
-            process = instance.master_process(seat.home)
+            process = self.master_process(name)
             self.running[name] = Supervised(name, lambda process=process: spawn(process))  # type: ignore[misc]
-        for name in WORKERS:
+        for name in self.workers:
             process = self._worker(name, chosen)
             self.running[name] = Supervised(name, lambda process=process: spawn(process))  # type: ignore[misc]
         for seat in self.seats.values():
             until(f"master {seat.name} is there", seat.active, 900)
         polled = "SELECT count(*) FROM object_state WHERE name = 'lastRev'"
         until("the poller has looked once", lambda: self.database.rows(polled) != [(0,)], 600)
-        until("the workers are connected", lambda: self.connected() == len(WORKERS), 300)
+        until("the workers are connected", lambda: self.connected() == len(self.workers), 300)
         return self
+
+    def master_process(self, name: str) -> Process:
+        like = instance.master_process(self.seats[name].home)
+        return replace(like, environment={**like.environment, **self.environments.get(name, {})})
 
     def _worker(self, name: str, chosen: settings.Settings) -> Process:
         place = self.root / name
@@ -162,11 +180,12 @@ class Cluster:
         return Process(like.argv, place, like.environment, place / "twistd.log")
 
     def connected(self) -> int:
+        names = ", ".join(f"'{one}'" for one in self.workers)
         return len(self.database.rows("SELECT DISTINCT workerid FROM connected_workers JOIN workers ON workers.id = "
-                                      f"workerid WHERE workers.name IN {WORKERS}"))  # fmt: skip
+                                      f"workerid WHERE workers.name IN ({names})"))  # fmt: skip
 
     def close(self) -> None:
-        for name in (*WORKERS, *MASTERS, "router"):
+        for name in (*self.workers, *MASTERS, "router"):
             if name in self.running:
                 self.running[name].close()
         for seat in self.seats.values():

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from master.bucket.access import Access
 from master.bucket.client import client_of
+from master.fleet import authority
 
 KEY_ID = "AKIAPYMINTTEST000000"
 SECRET = "s3cr3t/with+slashes0123456789abcdefghijklm"
@@ -48,9 +49,13 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Seaweed:
-    """endpoint: its address. process: the server, by that command. root: where it keeps everything."""
+    """endpoint: its address. process: the server, by that command. root: where it keeps everything.
+
+    secure_port: where it speaks TLS, with a certificate for 127.0.0.1 of the authority in the file.
+    """
 
     endpoint: str
+    secure_port: int
     command: list[str]
     root: Path
     credentials: Path
@@ -67,6 +72,10 @@ class Seaweed:
     @property
     def log(self) -> Path:
         return self.root / "weed.log"
+
+    @property
+    def authority(self) -> Path:
+        return authority.Files(self.root / "tls").authority
 
     @functools.cached_property
     def client(self) -> Any:
@@ -95,15 +104,18 @@ def running(root: Path) -> Iterator[Seaweed]:
     credentials = root / "credentials.toml"
     credentials.write_text(f'access_key_id = "{KEY_ID}"\nsecret_access_key = "{SECRET}"\n')
     credentials.chmod(0o600)
-    s3, filer, master, volume = free_ports(4)
+    s3, filer, master, volume, secure = free_ports(5)
+    files = authority.Files(root / "tls")
+    authority.ensure(files, ["127.0.0.1"])
     command = [
         str(Path(sys.executable).with_name("weed")), f"-logdir={root}", "server",
         "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-dir={root / 'data'}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
         "-master.volumeSizeLimitMB=1024", "-volume.max=50", "-filer", "-s3", f"-s3.port={s3}",
         f"-s3.config={root / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        f"-s3.port.https={secure}", f"-s3.cert.file={files.certificate}", f"-s3.key.file={files.key}",
     ]  # fmt: skip
-    server = Seaweed(f"http://127.0.0.1:{s3}", command, root, credentials)
+    server = Seaweed(f"http://127.0.0.1:{s3}", secure, command, root, credentials)
     server.start()
     try:
         _make_bucket(server, server.log)
@@ -133,16 +145,19 @@ def _make_bucket(server: Seaweed, log: Path) -> None:
 class Fault:
     """What happens to a connection whose request matches. request: a regular expression over "METHOD path".
 
-    kind: dropped, or answered with a status. when: before the service has seen it, or after it has carried it out.
-    after_bytes: of the request, before it is dropped.
+    kind: dropped; answered with a status; or cut, so that the service sees half of it. when: before the service has
+    seen it, or after it has carried it out. after_bytes: of the request, before it is dropped. reached: the service has
+    half of what is cut; hold: it gets no more once this is set.
     """
 
     request: str
-    kind: Literal["drop"] | int
+    kind: Literal["drop", "cut"] | int
     when: Literal["before", "after"] = "before"
     times: int = 1
     skip: int = 0
     after_bytes: int = 0
+    reached: threading.Event = field(default_factory=threading.Event)
+    hold: threading.Event = field(default_factory=threading.Event)
     struck: int = field(default=0)
 
 
@@ -196,6 +211,10 @@ class Wire:
                     # One request a connection, so that each is met by its own fault.
                     head += header if name.lower() not in (b"connection", b"expect") else b""
                 fault = self._fault(line)
+                if fault is not None and fault.kind == "cut":
+                    if expects:
+                        client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    return self._cut(head, request.read(length // 2), fault)
                 if fault is not None and fault.when == "before":
                     if fault.after_bytes and expects:
                         client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -208,6 +227,13 @@ class Wire:
                     return _end(client, fault)
                 client.sendall(answer)
         return None
+
+    def _cut(self, head: bytes, half: bytes, fault: Fault) -> None:
+        """The service sees half of it, and then nobody any more."""
+        with socket.create_connection(self._target, timeout=30) as server:
+            server.sendall(head + b"Connection: close\r\n\r\n" + half)
+            fault.reached.set()
+            fault.hold.wait()
 
     def _carried_out(self, head: bytes, request: object, length: int) -> bytes:
         with socket.create_connection(self._target, timeout=30) as server:
@@ -225,7 +251,7 @@ class Wire:
 
 
 def _end(client: socket.socket, fault: Fault) -> None:
-    if fault.kind == "drop":
+    if not isinstance(fault.kind, int):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return
     body = b"<Error><Code>MadeToFail</Code><Message>made to fail</Message></Error>"

@@ -1,18 +1,24 @@
-"""A farm whose database is a real PostgreSQL, which is killed while a build runs."""
+"""A farm whose database is a real PostgreSQL, which is killed while a build runs, and is lost and restored."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from master import instance, settings
+from master.home import Home
 from tests.integration.farm import TARGET, Farm, cell_name, commit, make_repository, until
 from tests.integration.postgres_server import NEEDED, PASSWORD, Server, server
+from tests.integration.test_backup import mint
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
@@ -135,3 +141,86 @@ def test_a_wrong_password_is_told_without_it(farm: Farm) -> None:
     with pytest.raises(Failure, match="can be read by others"):
         instance.upgrade_database(farm.home, settings.load(farm.home, load_matrix()))
     path.chmod(0o600)
+
+
+def test_a_master_on_a_restored_database_goes_on_from_where_the_lost_one_was(
+    farm: Farm, server: Server, tmp_path: Path
+) -> None:
+    """In an empty database and an empty MINT_HOME; a build was at work while the backup was made."""
+    go = tmp_path / "go"
+    held = commit(farm.repository, {"hold": {"plan": str(go)}})
+    interrupted = until("it is at work", lambda: [one for one in builds_of(farm, held) if "plan" in farm.steps(one)])[0]
+    known, kept = archives_and_logs(farm), passphrase(tmp_path)
+    assert len(known) > 1, "what is compared"
+    made = mint(farm.home.root, "backup", tmp_path / "backups", *kept)
+    assert made.returncode == 0, made.stderr
+    farm.down("worker", "master", how=signal.SIGKILL)
+    go.touch()
+    farm.home.root.rename(farm.home.root.with_name("lost"))
+    left = contents(server, "pymint")
+
+    with contextlib.closing(server.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE restored TEMPLATE template0 ENCODING 'UTF8'")
+    url = server.url.rpartition("/")[0] + "/restored"
+    farm.home = Home(tmp_path / "elsewhere", ROOT)
+    restored = mint(farm.home.root, "restore", tmp_path / "backups", *kept, "--database", url)
+    assert restored.returncode == 0, restored.stderr
+    assert behind(server, "restored") == []
+    farm.up()
+    assert {build: found for build, found in archives_and_logs(farm).items() if build in known} == known
+    again = farm.finished(interrupted["buildrequestid"])
+    assert (again["results"], again["number"]) == (0, interrupted["number"] + 1), "it began again"
+    pushed = commit(farm.repository, {}, "pushed to the restored farm")
+    new = until("what is pushed is built", lambda: [one for one in builds_of(farm, pushed) if one["complete"]])[0]
+    assert (new["results"], new["number"], new["buildid"]) == (0, again["number"] + 1, again["buildid"] + 1)
+    assert farm.steps(new)["attest"]["state_string"].startswith("4 bundles signed")
+    assert contents(server, "pymint") == left, "the database of the lost farm was not touched"
+
+
+def builds_of(farm: Farm, revision: str) -> list[dict[str, Any]]:
+    """What a push of a commit has begun."""
+    changes = farm.get("changes", revision=revision)["changes"]
+    return [one for change in changes for one in farm.get(f"changes/{change['changeid']}/builds")["builds"]]
+
+
+def passphrase(directory: Path) -> list[object]:
+    path = directory / "passphrase"
+    path.write_text("correct horse battery\n")
+    path.chmod(0o600)
+    return ["--passphrase-file", path]
+
+
+def archives_and_logs(farm: Farm) -> dict[int, list[str]]:
+    """Of each build that ended well: the digests of its archive as it is delivered and of its logs, through REST."""
+    found = {}
+    for build in farm.get("builds", results=0)["builds"]:
+        said, steps = farm.properties(build), farm.steps(build)
+        told = [farm.step_log(steps[name], "stdio") for name in ("plan", "cpython", "prove-fips")]
+        archive = farm.http.get(said["archive_url"]).content
+        assert hashlib.sha256(archive).hexdigest() == said["archive_sha256"]
+        assert all(told)
+        found[int(build["buildid"])] = [said["archive_sha256"], *told]
+    return found
+
+
+def contents(server: Server, name: str) -> list[tuple[object, ...]]:
+    """How many builds, and the last of the steps."""
+    with contextlib.closing(server.connect(name)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT (SELECT count(*) FROM builds), (SELECT max(id) FROM steps)")
+        return list(cursor.fetchall())
+
+
+def behind(server: Server, name: str) -> list[str]:
+    """The tables whose next id is taken already. Each id has a sequence of its own in PostgreSQL."""
+    with contextlib.closing(server.connect(name)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name, pg_get_serial_sequence(table_name, column_name) FROM "
+            "information_schema.columns WHERE table_schema = 'public' AND column_default LIKE 'nextval%'"
+        )
+        columns = cursor.fetchall()
+        assert ("builds", "id", "public.builds_id_seq") in columns
+        found = []
+        for table, column, sequence in columns:
+            cursor.execute(f"SELECT coalesce(max({column}), 0) >= nextval('{sequence}') FROM {table}")
+            found += [table for (taken,) in cursor.fetchall() if taken]
+        return found

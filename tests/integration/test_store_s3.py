@@ -12,6 +12,7 @@ import pytest
 
 from master.bucket.access import Access, Bucket, StorePlace
 from master.bucket.remote import YOUNG_S, Away, Remote
+from master.fleet.authority import Files, ensure
 from master.release import kept
 from master.store import ArchiveRecord, Store
 from tests.integration import seaweed
@@ -205,6 +206,41 @@ def test_a_key_that_is_refused_is_not_waited_for(farm: Farm, tmp_path: Path) -> 
     with pytest.raises(Failure, match=r"answered 403 InvalidAccessKeyId") as caught:
         Store(StorePlace(place.root, bad)).try_out()
     assert "[store] bucket, region" in caught.value.todo
+    assert not isinstance(caught.value, Away)
+
+
+@pytest.mark.parametrize(
+    ("host", "authority", "said"),
+    [
+        ("127.0.0.1", "its", None),
+        ("127.0.0.1", None, "unable to get local issuer certificate"),
+        ("127.0.0.1", "another", "certificate"),
+        ("localhost", "its", "hostname 'localhost' doesn't match '127.0.0.1'"),
+        ("127.0.0.1", "no", "no certificate in it"),
+    ],
+)
+def test_a_service_is_trusted_for_its_authority_and_its_name(
+    farm: Farm, tmp_path: Path, host: str, authority: str | None, said: str | None
+) -> None:
+    """With a real handshake. What is not trusted is told at once, and is sent no key."""
+    other = Files(tmp_path / "other")
+    ensure(other, ["127.0.0.1"])
+    (tmp_path / "no.pem").write_text("nothing")
+    files = {"its": farm.service.authority, "another": other.authority, "no": tmp_path / "no.pem", None: None}
+    place = farm.place("a", patience_s=120)
+    assert place.bucket is not None
+    url = f"https://{host}:{farm.service.secure_port}"
+    access = replace(place.bucket.access, endpoint=url, authority=files[authority])
+    store = Store(StorePlace(place.root, replace(place.bucket, access=access)), patient=True)
+    if said is None:
+        stored = store.put(file(tmp_path, b"x" * 100_000), "a.tar.zst")
+        assert farm.store("b").checked(stored).stat().st_size == 100_000
+        return
+    with pytest.raises(Failure) as caught:
+        store.put(file(tmp_path, b"x"), "a.tar.zst")
+    assert said in str(caught.value.found)
+    assert "[store] ca_file" in str(caught.value)
+    assert (url if authority != "no" else "no.pem") in caught.value.what
     assert not isinstance(caught.value, Away)
 
 

@@ -31,6 +31,8 @@ CHOSEN = StoreSettings(bucket="pythons", endpoint="https://s3.example", credenti
         ({"prefix": ""}, "prefix"),
         ({"endpoint": "s3.example"}, "endpoint"),
         ({"endpoint": "http://s3.example"}, "endpoint"),
+        ({"endpoint": "http://127.0.0.1:8333", "ca_file": "ca.pem"}, "ca_file"),
+        ({"bucket": None, "endpoint": None, "credentials_file": None, "ca_file": "ca.pem"}, "ca_file"),
         ({"cache_gb": 0.0}, "cache_gb"),
         ({"cache_gb": float("inf")}, "cache_gb"),
         ({"patience_minutes": -1.0}, "patience_minutes"),
@@ -80,6 +82,16 @@ def test_the_cache_of_another_bucket_is_another(tmp_path: Path) -> None:
     others = [replace(CHOSEN, prefix="other"), replace(CHOSEN, bucket="other"), replace(CHOSEN, endpoint=None)]
     assert len({place(other).root for other in [CHOSEN, *others]}) == 4
     assert place(StoreSettings()) == StorePlace(tmp_path / "store")
+
+
+def test_uploads_lie_beside_the_cache_and_not_in_it(tmp_path: Path) -> None:
+    """Of another farm's with the same cache apart; without a bucket they are the farm's, as ever."""
+    home = Home(tmp_path, tmp_path)
+    one, other = (Settings(store=replace(CHOSEN, cache="cache", prefix=name)) for name in ("one", "other"))
+    place = farm_settings.uploads_path(one, home)
+    assert place.parent == tmp_path / "cache"
+    assert place not in (farm_settings.store_path(one, home), farm_settings.uploads_path(other, home))
+    assert farm_settings.uploads_path(Settings(), home) == home.incoming
 
 
 def test_who_has_no_network_sees_a_directory(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import tomllib
@@ -11,17 +12,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from buildbot.db.model import Model
 
 from master import instance, settings
-from master.cluster import postgres, router, watchdog
+from master.cluster import postgres, rounds, router, watchdog
 from master.cluster.rounds import orphans, stuck
 from master.home import Home, home_of, home_of_master
+from tests.unit.backup_samples import empty_database
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
 
 MATRIX = load_matrix()
 DATABASE = '[database]\nurl = "postgresql://pymint@db.example/pymint"\n'
-TWO = '[[masters]]\nname = "a"\n[[masters]]\nname = "b"\nweb_port = 8011\nworker_port = 9988\n'
+BASE = '[signing]\nbase = "https://mint.example"\n'
+TWO = BASE + '[[masters]]\nname = "a"\n[[masters]]\nname = "b"\nweb_port = 8011\nworker_port = 9988\n'
 
 
 def load(tmp_path: Path, text: str, name: str | None = None) -> settings.Settings:
@@ -34,7 +38,8 @@ def test_each_master_has_its_own_ports_from_one_file(tmp_path: Path) -> None:
     assert (one.web.port, one.protocol.port) == (8010, 9989)
     assert (other.web.port, other.protocol.port) == (8011, 9988)
     assert settings.page_url(other) == "http://127.0.0.1:8011/"
-    assert settings.page_url(load(tmp_path, f'{DATABASE}{TWO}[web]\nurl = "https://mint.example"\n', "b")) == (
+    page = '[web]\nurl = "https://mint.example"\n'
+    assert settings.page_url(load(tmp_path, DATABASE + TWO.replace("base", "source") + page, "b")) == (
         "https://mint.example/"
     ), "one address for people, whichever master answers"
 
@@ -49,6 +54,7 @@ def test_each_master_has_its_own_ports_from_one_file(tmp_path: Path) -> None:
         (DATABASE + TWO.replace('"b"', '"a"'), "two masters have the same name"),
         (DATABASE + TWO.replace('"b"', '"../b"'), "this is no name for a master"),
         (DATABASE + TWO.replace("8011", "8010"), "a and b would listen|b and a would listen"),
+        (DATABASE + TWO.replace("base", "source"), "each master would sign by the address of its own page"),
         (DATABASE + TWO + '[cluster]\nrouter = "http://x"\n', "this is no router"),
         (DATABASE + TWO + "[cluster]\nexpire_minutes = 1\n", "masters say once a minute that they live"),
         (DATABASE + TWO.replace("8011", '8011\nweb_interface = "0.0.0.0"'), "anyone in the network"),
@@ -214,3 +220,21 @@ def test_the_router_gives_no_more_than_buildbot_needs_and_nothing_to_browsers() 
     assert transport["options"]["allowed_origins"] == []
     ((permission,),) = [role["permissions"] for realm in worker["realms"] for role in realm["roles"]]
     assert (permission["uri"], permission["match"]) == ("org.buildbot.", "prefix")
+
+
+def test_only_what_a_dead_master_claimed_and_did_not_answer_is_given_back(tmp_path: Path) -> None:
+    shutil.copy(empty_database(), tmp_path / "state.sqlite")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    masters, claims, requests = Model.masters, Model.buildrequest_claims, Model.buildrequests
+    with engine.connect() as connection:
+        for number, active in ((1, 0), (2, 1)):
+            connection.execute(masters.insert().values(
+                id=number, name=f"m{number}", name_hash=str(number), active=active, last_active=1))  # fmt: skip
+        for number, complete, master in ((10, 0, 1), (11, 1, 1), (12, 0, 2)):
+            connection.execute(requests.insert().values(
+                id=number, buildsetid=1, builderid=1, complete=complete, submitted_at=1))  # fmt: skip
+            connection.execute(claims.insert().values(brid=number, masterid=master, claimed_at=1))
+        connection.commit()
+        assert rounds._give_back(connection) == [10]
+        assert sorted(connection.execute(sa.select(claims.c.brid)).scalars()) == [11, 12]
+        assert rounds._give_back(connection) == []

@@ -383,7 +383,8 @@ def test_a_rehearsal_has_one_place_whatever_the_settings_say(tmp_path: Path) -> 
 def test_places_come_in_the_order_of_the_settings_and_ask_nobody_yet(tmp_path: Path) -> None:
     chosen = Release(
         places=["s3", "github", "directory"], s3_bucket="pythons", s3_prefix="/below/", s3_endpoint="http://127.0.0.1:9",
-        s3_credentials_file="keys.toml", github_repository="o/r", github_token_file="/elsewhere/token", parallel=7,
+        s3_credentials_file="keys.toml", s3_ca_file="ca.pem", parallel=7, github_repository="o/r",
+        github_token_file="/elsewhere/token",
         pace_s=2.5, github_api="https://github.example/api/v3/",
     )  # fmt: skip
     settings = Settings(release=chosen)
@@ -392,6 +393,7 @@ def test_places_come_in_the_order_of_the_settings_and_ask_nobody_yet(tmp_path: P
     assert isinstance(github, GitHub)
     assert isinstance(directory, Directory)
     assert (s3.access.credentials, s3.parallel, s3.pace_s) == (tmp_path / "keys.toml", 7, 0)
+    assert s3.access.authority == tmp_path / "ca.pem"
     assert s3.address(TAG) == f"http://127.0.0.1:9/pythons/below/{TAG}"
     assert (github.api.token_file, github.parallel, github.pace_s) == (Path("/elsewhere/token"), 7, 2.5)
     assert github.address(TAG) == f"https://github.example/o/r/releases/download/{TAG}"

@@ -7,6 +7,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
+from buildbot.test import fakedb
 from twisted.internet import defer
 from twisted.trial import unittest
 
@@ -78,7 +79,8 @@ class TestRecord(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
 class TestUpload(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
     async def setUp(self) -> None:
         self.setup_test_reactor()
-        await self.setup_test_build_step()
+        await self.setup_test_build_step(want_db=True, want_data=True)
+        self.incoming = Path(mkdtemp())
 
     async def test_a_build_that_is_stopped_meanwhile_blames_no_file(self) -> None:
         self.setup_step(Upload(mkdtemp(), 1000))
@@ -91,3 +93,17 @@ class TestUpload(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
 
         self.patch(handover, "fetch_file", stopped)
         assert await self.step.run() == CANCELLED
+
+    async def test_it_drops_what_ended_builds_left_and_nothing_of_those_that_run(self) -> None:
+        await self.master.db.insert_test_data([
+            fakedb.Master(id=88, name="m"), fakedb.Worker(id=47, name="w"), fakedb.Builder(id=77, name="b"),
+            fakedb.Buildset(id=8822), fakedb.BuildRequest(id=82, buildsetid=8822, builderid=77),
+            *(fakedb.Build(id=number, buildrequestid=82, number=number, masterid=88, workerid=47, builderid=77,
+                           results=result, complete_at=1 if result is not None else None)
+              for number, result in ((1, 5), (2, None))),
+        ])  # fmt: skip
+        for name in ("1", "2", "404", "no number"):
+            (self.incoming / name).mkdir()
+        self.setup_step(Upload(str(self.incoming), 1000))
+        await self.step._clear()
+        assert sorted(path.name for path in self.incoming.iterdir()) == ["2", "404", "no number"]

@@ -38,6 +38,7 @@ def _place(name: str, settings: Settings, home: Home, *, quick: bool) -> Place:
         access = Access(
             chosen.s3_bucket or "", chosen.s3_prefix, chosen.s3_endpoint, chosen.s3_region,
             at.place(keys) if keys is not None else None,
+            authority=home.root / chosen.s3_ca_file if chosen.s3_ca_file is not None else None,
         )  # fmt: skip
         if quick:
             access = replace(access, connect_s=QUICK_S, read_s=QUICK_S)
