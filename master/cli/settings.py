@@ -47,7 +47,7 @@ def tell(home: Home, wanted: Inventory) -> list[str]:
     for line in grouped(lines):
         click.echo(line)
     if not lines:
-        click.echo("It changes nothing of what the running master works by.")
+        click.echo("It changes nothing that the running master itself holds; what a step starts reads the file anew.")
     if running.code != wanted.code:
         click.echo(f"The master runs the code of {running.code[:12]}, and the checkout is at {wanted.code[:12]}:\n"
                    "only ./mint down and ./mint up put that in force.")  # fmt: skip

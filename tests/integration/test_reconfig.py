@@ -34,7 +34,9 @@ def test_a_new_configuration_is_shown_put_in_force_and_loses_no_build(own_farm: 
     assert process is not None
     processes.remember(farm.home.master / "process.json", process)
     unchanged = mint(farm, "reconfig", "--dry-run")
-    assert unchanged.stdout.splitlines()[1:] == ["It changes nothing of what the running master works by."]
+    assert unchanged.stdout.splitlines()[1:] == [
+        "It changes nothing that the running master itself holds; what a step starts reads the file anew."
+    ]
 
     slow = commit(farm.repository, {"slow": {"cpython": 6}})
     request = farm.force(revision=slow)
