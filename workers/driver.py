@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers import sandbox
-from workers.debian_root import POLICY_PACKAGES, debian_root
+from workers.debian_root import debian_root
 from workers.edits import apply_edits
 from workers.errors import Failure
 from workers.jobserver import Jobserver
@@ -176,8 +176,8 @@ def _build(shop: Workshop, node: PlannedNode, label: str) -> BuiltNode:
             )
         extract(shop.store.path_of(record.digest), deps, licences=False)
     prepare(toolchain, shop.target, shop.toolchain)
-    suite = node.environment.get("SYSTEM")
-    system = debian_root(shop.tmp.parent, suite, POLICY_PACKAGES, shop.logs / f"debian-{suite}.log") if suite else None
+    suite, packages = node.environment.get("SYSTEM"), node.environment.get("SYSTEM_PACKAGES", "").split()
+    system = debian_root(shop.tmp.parent, suite, packages, shop.logs / f"debian-{suite}.log") if suite else None
     log = shop.logs / f"{node.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from workers.cpython import cpython_nodes
-from workers.debian_root import POLICY_SUITE
+from workers.debian_root import POLICY_PACKAGES, POLICY_SUITE
 from workers.errors import Failure
 from workers.model import DATA, Cell, Target
 from workers.nodes import PROOF_NODES, PROVIDER, NodeSpec, tool_environment
@@ -89,7 +89,7 @@ def _told_of_the_provider(name: str, provider: dict[str, str]) -> dict[str, str]
 
 def _by_policy(node: NodeSpec) -> NodeSpec:
     """The provider by its Security Policy: in the documented system and with its compiler, no flags of ours."""
-    environment = {"PROCEDURE": "policy", "SYSTEM": POLICY_SUITE}
+    environment = {"PROCEDURE": "policy", "SYSTEM": POLICY_SUITE, "SYSTEM_PACKAGES": " ".join(POLICY_PACKAGES)}
     return replace(node, recipe="fips-provider-policy.sh", needs=(), environment=environment)
 
 

@@ -27,7 +27,6 @@ class NodeSpec:
     environment: what the recipe is told beyond the driver's own variables, as far as it can change bytes.
     data: files below cpython-unix that the recipe reads, so that their contents belong to the key.
     edits: the version of CPython whose edits are applied to the first source ("3.13", free-threaded "3.13t"), or None.
-    glibc: the floor that the node is built for ("2.17"), or None where the target's toolchain says it.
     """
 
     name: str
@@ -38,7 +37,6 @@ class NodeSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     edits: str | None = None
-    glibc: str | None = None
 
 
 def edits_version(edits: str) -> tuple[str, bool]:

@@ -23,7 +23,7 @@ def digest_of_text(text: str) -> str:
 
 
 def key_of(inputs: Mapping[str, object]) -> str:
-    """The sha256 of the inputs as canonical JSON: sorted keys, no spaces, UTF-8. So anyone can recompute a key."""
+    """The sha256 of the inputs as canonical JSON: sorted keys, no spaces, ASCII. So anyone can recompute a key."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -66,16 +66,18 @@ def plan_nodes(
     pins: Mapping[str, ChosenPin],
     toolchain: Mapping[str, str],
     text_of: Callable[[str], str],
+    licences_of: Callable[[str], Sequence[str]],
     edits_of: Callable[[NodeSpec], Mapping[str, str]],
     is_stored: Callable[[str], bool],
 ) -> list[PlannedNode]:
     """The nodes with their keys, in build order.
 
     A key covers everything that can change the node's bytes, and nothing else: recipe, data files and edits by digest,
-    sources by digest, environment, toolchain, keys of the needed nodes. Left out on purpose: the number of jobs, the
-    checkout's path, the time.
+    sources by digest and the licence texts that are kept of them, environment, toolchain, keys of the needed nodes.
+    Left out on purpose: the number of jobs, the checkout's path, the time.
 
-    text_of: text of a file below cpython-unix; edits_of: name → digest of the edits that a node applies.
+    text_of: text of a file below cpython-unix; licences_of: source → its licence texts, by their paths; edits_of: name
+    → digest of the edits that a node applies.
     """
     keys: dict[str, str] = {}
     planned: list[PlannedNode] = []
@@ -86,6 +88,7 @@ def plan_nodes(
             "data": {name: digest_of_text(text_of(name)) for name in sorted(spec.data)},
             "edits": dict(edits_of(spec)),
             "sources": {name: [pins[name].version, pins[name].sha256] for name in spec.sources},
+            "licences": {name: list(licences_of(name)) for name in spec.sources},
             "environment": dict(spec.environment),
             "toolchain": dict(toolchain),
             "needs": {name: keys[name] for name in spec.needs},

@@ -74,6 +74,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             pins={"tiny": pin},
             toolchain={},
             text_of=lambda name: (data / name).read_text(),
+            licences_of=lambda name: (),
             edits_of=lambda spec: {},
             is_stored=lambda key: store.checked(key) is not None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -34,6 +34,7 @@ def plan(
     toolchain: Mapping[str, str] | None = None,
     texts: Mapping[str, str] | None = None,
     edits: Mapping[str, str] | None = None,
+    licences: Mapping[str, Sequence[str]] | None = None,
     stored: frozenset[str] = frozenset(),
 ) -> dict[str, PlannedNode]:
     nodes = plan_nodes(
@@ -41,6 +42,7 @@ def plan(
         pins=pins,
         toolchain=toolchain or {"clang": "22.1.8"},
         text_of=lambda name: (texts or {}).get(name, name),
+        licences_of=lambda name: (licences or {}).get(name, ("LICENSE",)),
         edits_of=lambda spec: (edits or {"fips": "1"}) if spec.edits else {},
         is_stored=lambda key: key in stored,
     )
@@ -61,6 +63,10 @@ def test_the_order_in_which_nodes_are_listed_does_not_matter() -> None:
 
 def test_a_recipe_changes_its_node_and_what_needs_it() -> None:
     assert changed(plan(), plan(texts={"recipes/zlib.sh": "other"})) == {"zlib", "cpython"}
+
+
+def test_the_licence_texts_that_are_kept_change_their_node_and_what_needs_it() -> None:
+    assert changed(plan(), plan(licences={"zlib": ("LICENSE", "NOTICE")})) == {"zlib", "cpython"}
 
 
 def test_an_edit_changes_only_the_cpython_nodes() -> None:

@@ -32,7 +32,7 @@ from workers.progress import Progress
 from workers.reports.base import write_report
 from workers.reports.build import CellName, Plan, PlannedNode, PlanReport, ProviderFacts
 from workers.sources.choose import choose
-from workers.sources.pins import load_pins
+from workers.sources.pins import load_pins, pin_of
 from workers.sources.settings import SourceSettings, source_options
 from workers.store import Store
 from workers.toolchain import find_toolchain
@@ -70,7 +70,8 @@ def command(
     toolchain = find_toolchain(target=cell.target, state=places.state)
     specs = nodes_of(cell, {"PROCEDURE": fips_procedure, "SLH_DSA": "yes" if slh_dsa else "no"}, emulator)
     names = sorted({name for spec in specs for name in spec.sources})
-    pins = {pin.source: pin for pin in choose(names, load_pins(), places.cache, places.state, sources, progress)}
+    known = load_pins()
+    pins = {pin.source: pin for pin in choose(names, known, places.cache, places.state, sources, progress)}
     provider = provider_facts(
         pins[PROVIDER_SOURCE].version,
         fips_procedure,
@@ -83,6 +84,7 @@ def command(
         pins=pins,
         toolchain=toolchain.identity,
         text_of=lambda name: (DATA / name).read_text(),
+        licences_of=lambda name: pin_of(known, name, pins[name].sha256)[0].licence_files,
         edits_of=_digests_of_edits,
         is_stored=lambda key: store.checked(key) is not None,
     )
