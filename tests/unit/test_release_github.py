@@ -4,73 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from master.release.model import PLAN_NAME, Asset, Plan, identity
+from master.release.model import PLAN_NAME, Asset, identity
 from master.release.places.base import MOST_ASSETS, delivery_of
-from master.release.places.github import GitHub
 from master.release.places.github_api import Api
-from master.release.publishing import Published, abandon, publish
+from master.release.publishing import abandon, publish
 from master.release.uploading import Patience
 from master.store import Store
-from tests.unit.fake_github import REPOSITORY, TOKEN, FakeGitHub, Fault, running
+from tests.unit import github_farm
+from tests.unit.fake_github import TOKEN, FakeGitHub, Fault
+from tests.unit.github_farm import Farm
 from tests.unit.publish_samples import COMMIT, TAG, changed, damage, files_of, no_patience, plan_of
 from workers.errors import Failure
 
+# pytest finds them by their names here.
+farm, hub, said = github_farm.farm, github_farm.hub, github_farm.said
+store, token_file = github_farm.store, github_farm.token_file
 LIST, CREATE = r"/releases\?", r"/releases\Z"
 ASSETS, UPLOAD, ASSET = r"/releases/\d+/assets\?per", r"/upload/", r"/releases/assets/"
 RELEASE, BY_TAG, NEWEST = r"/releases/\d+\Z", r"/releases/tags/", r"/releases/latest"
-
-
-@pytest.fixture
-def hub() -> Iterator[FakeGitHub]:
-    with running() as server:
-        server.commits.add(COMMIT)
-        yield server
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
-@pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    path = tmp_path / "token"
-    path.write_text(f"{TOKEN}\n")
-    path.chmod(0o600)
-    return path
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-class Farm:
-    """Publishes to the hub, with a client of its own each time, as a process of its own would."""
-
-    def __init__(self, hub: FakeGitHub, store: Store, token_file: Path, state: Path, said: list[str]) -> None:
-        self.hub, self.store, self.token_file, self.state, self.said = hub, store, token_file, state, said
-        self.slept: list[float] = []
-
-    def place(self) -> GitHub:
-        api = Api(self.hub.url, REPOSITORY, self.token_file, timeout=httpx.Timeout(10))
-        return GitHub(api, parallel=3, pace_s=0)
-
-    def publish(self, plan: Plan) -> Published:
-        patience = Patience(sleep=self.slept.append, chance=lambda: 0.0)
-        return publish(plan, self.store, [self.place()], self.state, self.said.append, patience=patience)
-
-
-@pytest.fixture
-def farm(hub: FakeGitHub, store: Store, token_file: Path, tmp_path: Path, said: list[str]) -> Farm:
-    return Farm(hub, store, token_file, tmp_path / "state", said)
 
 
 def test_a_release_is_published_whole_with_its_text_and_its_tag(farm: Farm, hub: FakeGitHub, store: Store) -> None:

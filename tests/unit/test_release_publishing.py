@@ -261,9 +261,7 @@ class Deaf(Directory):
         pass
 
 
-def test_a_place_that_only_says_that_it_published_is_told_and_nothing_points_there(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_place_that_only_says_that_it_published_is_told(store: Store, tmp_path: Path) -> None:
     place, plan = Deaf(tmp_path / "releases"), plan_of(store)
     with pytest.raises(Failure, match="is not there although it was published"):
         publish(plan, store, [place], tmp_path / "state", print)

@@ -343,7 +343,15 @@ def test_a_wrong_name_is_told_with_its_line() -> None:
 
 def test_every_setting_that_names_a_secrets_file_is_known_here() -> None:
     """A new one is found by its name: `…_file` of a setting that holds a secret."""
-    others = {"htpasswd_file", "vault_ca_file", "vault_token_file", "vault_secret_id_file", "gpg_passphrase_file"}
+    others = {
+        "htpasswd_file",
+        "ca_file",
+        "s3_ca_file",
+        "vault_ca_file",
+        "vault_token_file",
+        "vault_secret_id_file",
+        "gpg_passphrase_file",
+    }
     text = (ROOT / "docs" / "settings.md").read_text().partition("```toml\n")[2].partition("```")[0]
     keys = {line.split(" = ")[0].lstrip("# ") for line in text.splitlines() if " = " in line}
     wanted = {one for one in keys if one.endswith("_file")} - others
