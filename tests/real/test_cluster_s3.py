@@ -145,8 +145,11 @@ def test_what_one_master_recorded_the_other_delivers_and_releases(cluster: Clust
 def test_prunes_of_both_masters_at_once_drop_nothing_of_a_release(cluster: Cluster, tmp_path: Path) -> None:
     """One release is published, one is planned and published while they work; a build in between is of neither."""
     a, b = cluster.seats["a"], cluster.seats["b"]
-    between, last = (commit(cluster.repository, {}, name) for name in ("in between", "the last"))
-    builds = {revision: build_of(a, revision) for revision in (between, last)}
+    between = commit(cluster.repository, {}, "in between")
+    builds = {between: build_of(a, between)}
+    # Only then: of two that are built side by side either may be recorded last, and that one is the newest.
+    last = commit(cluster.repository, {}, "the last")
+    builds[last] = build_of(a, last)
     argv = [sys.executable, "-m", "master.cli", "prune", "--keep-builds", "1"]
     prunes = [
         subprocess.Popen(
