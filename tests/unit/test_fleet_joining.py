@@ -187,12 +187,12 @@ def test_the_unit_is_as_tight_as_a_build_lets_it_be() -> None:
 
 
 def test_paths_with_odd_letters_are_whole_in_unit_and_commands() -> None:
-    odd = dataclasses.replace(kept(top="/srv/50% mint"), path="/usr/bin:/mnt/c/Program Files/x")
+    odd = dataclasses.replace(kept(top="/a place/50% mint"), path="/usr/bin:/some programs/x")
     unit = systemd_unit(odd)
-    assert '\nEnvironment="PATH=/usr/bin:/mnt/c/Program Files/x"\n' in unit
-    assert "\nWorkingDirectory=/srv/50%% mint/workers/linux-1/worker\n" in unit
+    assert '\nEnvironment="PATH=/usr/bin:/some programs/x"\n' in unit
+    assert "\nWorkingDirectory=/a place/50%% mint/workers/linux-1/worker\n" in unit
     assert "%" not in unit.replace("%%", "")
-    file = Path("/srv/50% mint/a.service")
+    file = Path("/a place/50% mint/a.service")
     for macos in (False, True):
         assert str(file) in shlex.split(installing(odd, file, macos=macos)[0])
 
