@@ -6,15 +6,14 @@ that one can do it. Made once and kept in the worker's state; recipes see it rea
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from workers.errors import Failure
+from workers.room import in_use
 
 # The Linux on x86_64 among the environments of CMVP certificate 4985: Debian 11 with gcc 10.2 and glibc 2.31.
 POLICY_SUITE = "bullseye"
@@ -33,7 +32,8 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
     if _is_done(root, wanted):
         return root
     _require_debootstrap(suite)  # before what is there is thrown away
-    with _one_at_a_time(root.parent):
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with in_use(root.parent, alone=True):  # two builds at once would break each other's
         if _is_done(root, wanted):  # another build was quicker
             return root
         staging = root.with_name(f".{root.name}.{os.getpid()}")
@@ -50,18 +50,6 @@ def debian_root(state: Path, suite: str, packages: Sequence[str], log: Path) -> 
 
 def _is_done(root: Path, wanted: str) -> bool:
     return (root / _DONE).is_file() and (root / _DONE).read_text() == wanted
-
-
-@contextmanager
-def _one_at_a_time(directory: Path) -> Iterator[None]:
-    """Held on the directory itself; gone with the process."""
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def bootstrap(into: Path, suite: str, packages: Sequence[str], log: Path) -> None:

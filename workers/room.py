@@ -38,11 +38,14 @@ def half_made(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_use(directory: Path) -> Iterator[None]:
-    """Tells `prune` that a living program works in a directory, which has to be there. Gone with the process."""
+def in_use(directory: Path, *, alone: bool = False) -> Iterator[None]:
+    """Tells `prune` that a living program works in a directory, which has to be there. Gone with the process.
+
+    alone: waits until no other one does, and keeps others waiting.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
