@@ -15,7 +15,7 @@ from master.bucket.trouble import Trouble
 from master.release.model import PLAN_NAME, Plan, identity
 from master.release.places.base import delivery_of
 from master.release.places.s3 import S3
-from master.release.places.watched import Watched
+from master.release.places.watched import Piece, Watched
 from master.release.publishing import Published, abandon, publish
 from master.store import Store
 from tests.integration import seaweed
@@ -341,6 +341,22 @@ def test_a_watched_file_gives_its_end_only_when_it_is_right(store: Store) -> Non
     damage(path)
     with Watched(path, archive) as body, pytest.raises(Failure, match="damaged"):
         list(iter(lambda: body.read(1000), b""))
+
+
+def test_a_piece_of_a_file_is_a_file_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    with Piece(path, 20, 30) as piece:
+        assert piece.read() == bytes(range(20, 50))
+        assert piece.read(1) == b""
+        assert (piece.seek(0, 2), piece.tell()) == (30, 30)
+        piece.seek(28)
+        assert (piece.read(10), piece.tell()) == (bytes([48, 49]), 30)
+        piece.seek(40)
+        assert piece.read(1) == b"", "what follows in the file is another piece's"
+        assert piece.seek(-5, 1) == 35
+        piece.seek(0)
+        assert piece.read(3) == bytes([20, 21, 22])
 
 
 def test_an_error_of_the_service_keeps_its_code(farm: Farm) -> None:

@@ -29,7 +29,7 @@ from master.release.places.base import (
     newer,
     pointers,
 )
-from master.release.places.watched import Watched
+from master.release.places.watched import Piece, Watched
 from workers.errors import Failure
 
 # One request up to here: the service then checks the sha256 of the whole. The parts of what is larger it checks alone.
@@ -111,11 +111,12 @@ class S3:
             )["UploadId"]
         try:
             with words(), Watched(delivery.source(asset), asset) as body:
-                while block := body.read(self._part):
-                    checksum = base64.b64encode(hashlib.sha256(block).digest()).decode()
-                    sent = self.client.upload_part(
-                        **here, UploadId=upload, PartNumber=len(parts) + 1, Body=block, ChecksumSHA256=checksum
-                    )
+                while (begin := body.tell()) < asset.size:
+                    checksum = base64.b64encode(_digest(body, self._part)).decode()
+                    with Piece(delivery.source(asset), begin, body.tell() - begin) as piece:
+                        sent = self.client.upload_part(
+                            **here, UploadId=upload, PartNumber=len(parts) + 1, Body=piece, ChecksumSHA256=checksum
+                        )
                     parts.append({"PartNumber": len(parts) + 1, "ETag": sent["ETag"], "ChecksumSHA256": checksum})
             with words():
                 self.client.complete_multipart_upload(
@@ -262,6 +263,15 @@ class S3:
 def _headers(asset: Asset, part: int | None = None) -> dict[str, Any]:
     metadata = {"sha256": asset.sha256} | ({"part": str(part)} if part is not None else {})
     return {"ContentType": asset.media_type, "CacheControl": _FOREVER, "Metadata": metadata}
+
+
+def _digest(stream: Watched, size: int) -> bytes:
+    """The sha256 of as much of what comes next, a block at a time: whole parts would be held for each upload."""
+    hasher = hashlib.sha256()
+    while size and (block := stream.read(min(size, BLOCK))):
+        hasher.update(block)
+        size -= len(block)
+    return hasher.digest()
 
 
 def _tag_of(content: bytes) -> str | None:
