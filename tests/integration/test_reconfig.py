@@ -23,6 +23,10 @@ def mint(farm: Farm, *arguments: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def configurations_taken(farm: Farm) -> int:
+    return (farm.home.master / "twistd.log").read_text(errors="replace").count("configuration update complete")
+
+
 def test_a_new_configuration_is_shown_put_in_force_and_loses_no_build(own_farm: Farm) -> None:
     farm, file = own_farm, own_farm.home.settings_file
     checked = mint(farm, "checkconfig")
@@ -63,10 +67,11 @@ def test_a_new_configuration_is_shown_put_in_force_and_loses_no_build(own_farm: 
     assert done.stdout.splitlines()[-1] == "In force; what was running goes on."
     assert mac in {one["name"] for one in farm.get("builders")["builders"]}
     assert farm.http.get("health").status_code == 503
-    taken = farm.log("master").count("configuration update complete")
+    # It is in force a moment before the master says so.
+    until("the master has taken it", lambda: configurations_taken(farm) == 1)
     again = mint(farm, "reconfig")
     assert again.stdout.splitlines()[-1] == "The master reads its secrets again, in case one of them is another."
-    until("it has", lambda: farm.log("master").count("configuration update complete") == taken + 1)
+    until("it has read them", lambda: configurations_taken(farm) == 2)
     assert farm.finished(request)["results"] == 0
     assert len(farm.builds(request)) == 1, "it was not begun again"
     text = farm.home.running.read_text()
