@@ -354,12 +354,16 @@ def _profiling() -> Outcome:
 @probe("asyncio-tasks")
 def _asyncio_tasks() -> Outcome:
     import subprocess
+    import tempfile
 
     from _remote_debugging import RemoteUnwinder  # type: ignore[import-not-found,unused-ignore]
 
-    with subprocess.Popen(
-        [sys.executable, "-I", "-c", _SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as sleeper:
+    # 3.14 reads the names of another process's files as if they were ASCII, which a tree's place need not be.
+    home = Path(tempfile.mkdtemp(), "home")
+    home.symlink_to(sys.base_prefix)
+    command = [sys.executable, "-s", "-P", "-c", _SLEEPER]
+    environment = {**os.environ, "PYTHONHOME": str(home)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sleeper:
         if sleeper.stdout is not None:
             sleeper.stdout.readline()
         try:
@@ -370,6 +374,8 @@ def _asyncio_tasks() -> Outcome:
             return "unknown", f"this machine lets no process be read: {error}"
         finally:
             sleeper.kill()
+            home.unlink()
+            home.parent.rmdir()
     if "mint's task" not in seen:
         raise Wrong(f"no task of that name in {seen[:200]}")
     return "works"
