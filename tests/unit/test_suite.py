@@ -16,7 +16,7 @@ from workers.reports.build import CellName
 from workers.reports.suite import Failed, Mode, RanFile, SuiteReport
 from workers.suite.data import SUITE, Pin, Running, Where, load_pins, load_running, planned
 from workers.suite.judge import headline, judge, recovered, worth_another_run
-from workers.suite.junit import Broken, Left, Outcome, outcome_of
+from workers.suite.junit import MOST_XML, Broken, Left, Outcome, outcome_of
 from workers.suite.propose import proposal
 
 WHERE = Where("3.13", "3.13.15", "x86_64-unknown-linux-gnu", "noopt")
@@ -56,6 +56,8 @@ def test_tests_are_counted_and_failures_named() -> None:
         (4, None, 1, "skipped"),
         (0, b"<testsuites/>", 1, "skipped"),
         (0, GOOD[:60], 1, "cut short"),
+        (0, GOOD + b" " * MOST_XML, 1, "cut short"),
+        (139, GOOD + b" " * MOST_XML, 1, "crashed"),
         (2, GOOD, 1, "not told"),
         (2, GOOD.replace(b'errors="0"', b'errors="1"'), 1, "not told"),
         (0, GOOD.replace(b' name="a"', b""), 1, "not told"),
