@@ -253,7 +253,7 @@ def test_the_report_becomes_results_a_line_and_a_page() -> None:
     assert [one.value for one in files.results] == ["0"]
     assert [(one.name, one.value) for one in failures.results] == [(TEST, "new: failed")]
     assert summaries.of_suite(bad) == "1 new failure: x, 3.0 s"
-    assert "FIPS off 9 tests in 1 files; FIPS on 9 tests" in summaries.of_suite(report())
+    assert "FIPS off 9 tests in 1 file; FIPS on 9 tests" in summaries.of_suite(report())
     later = replace(report(), recovered=bad.failures)
     assert summaries.of_suite(later).endswith("0 expected failures; 1 failed only beside others, 3.0 s")
     assert "and not alone: 1" in pages.of_suite(later)
