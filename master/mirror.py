@@ -1,15 +1,22 @@
-"""A bare mirror of the configured repository, in which the forms look commits up without blocking the master."""
+"""A bare mirror of the configured repository, in which the forms look commits up without blocking the master.
+
+One fetches into it at a time, of whatever process: git ends a fetch whose branches another one moved meanwhile.
+"""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from buildbot.util.runprocess import run_process
+from twisted.internet import threads
 
 from steps.checkout import COMMIT
 from workers.errors import Failure
+from workers.room import in_use
 
 _INIT = ("init", "--quiet", "--bare")
 _FETCH = ("fetch", "--quiet", "--prune", "--no-tags")
@@ -17,9 +24,21 @@ _BRANCHES = "+refs/heads/*:refs/heads/*"
 _FETCH_LIMIT_S = 60
 
 
+@contextmanager
+def _fetching(path: Path) -> Iterator[None]:
+    """Waits until nobody else fetches into the mirror, and keeps others waiting."""
+    path.mkdir(parents=True, exist_ok=True)
+    with in_use(path, alone=True):
+        yield
+
+
 def fetch_now(path: Path, url: str) -> None:
     """Brings a mirror up to date without a reactor: for the command line. Raises Failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _fetching(path):
+        _fetch_now(path, url)
+
+
+def _fetch_now(path: Path, url: str) -> None:
     commands = [["-C", str(path), *_FETCH, url, _BRANCHES]]
     if not (path / "HEAD").exists():
         commands.insert(0, [*_INIT, str(path)])
@@ -67,6 +86,14 @@ class Mirror:
         return await self._git(reactor, "-C", str(self.path), *arguments)
 
     async def _fetch(self, reactor: Any) -> None:
+        fetching = _fetching(self.path)
+        await threads.deferToThread(fetching.__enter__)
+        try:
+            await self._fetch_alone(reactor)
+        finally:
+            fetching.__exit__(None, None, None)
+
+    async def _fetch_alone(self, reactor: Any) -> None:
         if not (self.path / "HEAD").exists():
             await self._git(reactor, *_INIT, str(self.path))
         code, _, err = await self._in(reactor, *_FETCH, self.url, _BRANCHES)

@@ -32,6 +32,7 @@ from workers.reports.build import (
 from workers.reports.checks import ProveFlavoursReport, ProveReport, ValidateFlavoursReport, ValidateReport
 from workers.reports.suite import SuiteReport
 from workers.sbom.documents import inside
+from workers.tarball import MOST_BYTES
 
 KINDS: dict[str, type] = {
     "plan": PlanReport,
@@ -114,7 +115,8 @@ def _claims(found: Mapping[str, Any]) -> Claims:
 def tar_digest(archive: Path, kind: str = ".zst") -> tuple[str, int]:
     """sha256 and size of the tar inside an archive. kind: what its name ends with; only `.gz` is not zstd.
 
-    Raises Failure when it is not whole, and when a gzip file has more than one member: uv reads the first only.
+    Raises Failure when it is not whole, when a gzip file has more than one member (uv reads the first only), and as
+    soon as it has unpacked to more than `MOST_BYTES`.
     """
     hasher, size = hashlib.sha256(), 0
     try:
@@ -122,6 +124,11 @@ def tar_digest(archive: Path, kind: str = ".zst") -> tuple[str, int]:
             for block in _gunzipped(stream) if kind == ".gz" else _unzstd(stream):
                 hasher.update(block)
                 size += len(block)
+                if size > MOST_BYTES:
+                    raise Failure(
+                        "record", f"{archive.name} unpacks to more than an archive of Python does",
+                        wanted=f"at most {MOST_BYTES} bytes", found=f"{size} and more", todo=THROWN_AWAY,
+                    )  # fmt: skip
     except (zstandard.ZstdError, zlib.error, EOFError) as error:
         form = "gzip" if kind == ".gz" else "zstd"
         raise Failure("record", f"the archive is not whole {form}", found=str(error), todo=THROWN_AWAY) from error
@@ -315,7 +322,9 @@ def _bills(archives: Mapping[str, Path]) -> dict[str, bytes]:
         try:
             inner = inside(path)
         except Failure as failure:
-            raise Failure("record", f"{name} can't be read", found=failure.found, todo=THROWN_AWAY) from failure
+            raise Failure(
+                "record", f"{name} can't be read", wanted=failure.wanted, found=failure.found, todo=THROWN_AWAY
+            ) from failure
         found |= {name.partition(".tar.")[0] + ending: content for ending, content in inner.items()}
     return found
 

@@ -202,7 +202,7 @@ class Store(Blobs):
         records = [record for record in self._records() if self._path_of_record(record) not in without]
         found = {stored.sha256 for record in records for stored in self.files(record)}
         found |= {asset.sha256 for plan in kept.held(self.root) for asset in plan.assets}
-        return found | {bundle.sha256 for bundle in kept.signatures(self.root)}
+        return found | {bundle.sha256 for _, bundle in kept.signatures(self.root)}
 
     def usage(self) -> Usage:
         """Raises Failure when a record can't be read."""

@@ -11,6 +11,7 @@ from buildbot.process.buildstep import BuildStep
 from steps.program import headline
 from steps.results import FAILURE, SKIPPED, SUCCESS
 from workers.errors import Failure
+from workers.progress import counted
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Attest(BuildStep):
             return SKIPPED
         for one in done.bundles:
             await self.addURL(one.name, f"{self.page_url}archives/{build.builder.name}/{build.number}/{one.name}")
-        self.said = f"{len(done.bundles)} bundles signed as {done.builder}, profile {done.profile}"
+        self.said = f"{counted(len(done.bundles), 'bundle')} signed as {done.builder}, profile {done.profile}"
         return SUCCESS
 
     def getResultSummary(self) -> dict[str, str]:

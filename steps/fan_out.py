@@ -9,6 +9,7 @@ from buildbot.steps.trigger import Trigger
 from steps.checkout import check_request
 from steps.results import FAILURE
 from workers.errors import Failure
+from workers.progress import counted
 
 
 class FanOut(Trigger):
@@ -56,4 +57,4 @@ class FanOut(Trigger):
             return {"step": self.problem.splitlines()[0]}
         done = len(self._result_list)
         good = self._result_list.count(0)
-        return {"step": f"{good} of {done} cells built"}
+        return {"step": f"{good} of {counted(done, 'cell')} built"}

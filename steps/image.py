@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from steps.program import Limits, WorkerProgram
 from steps.results import SUCCESS
 from workers.errors import Failure
-from workers.progress import size
+from workers.progress import counted, size
 from workers.reports.image import ImageReport
 
 ID = re.compile(r"\Asha256:[0-9a-f]{64}\Z")
@@ -70,5 +70,5 @@ class MakeImage(WorkerProgram[ImageReport]):
         how = "was there" if report.origin == "there" else "built"
         other = "; its builder called it otherwise" if report.printed else ""
         dropped = f", {len(report.dropped)} older dropped" if report.dropped else ""
-        tests = f"{len(report.smoke)} tests passed"
+        tests = f"{counted(len(report.smoke), 'test')} passed"
         return f"{self.image} {report.id[7:19]} {how}, {size(report.size)}, {tests}{dropped}{other}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from workers.progress import seconds, size
+from workers.progress import counted, seconds, size
 from workers.reports.build import (
     ArchiveReport,
     DeriveReport,
@@ -44,7 +44,7 @@ def of_plan(report: PlanReport) -> str:
     elif plan.archive_stored:
         work = "the archive is stored, the smaller ones are to be derived"
     else:
-        work = f"{len(plan.nodes)} nodes, {stored} of them stored"
+        work = f"{counted(len(plan.nodes), 'node')}, {stored} of them stored"
     older = ", ".join(f"{pin.source} {pin.version} for {pin.newest}" for pin in plan.pins if not pin.is_newest)
     return f"CPython {plan.python_version}: {work}" + (f" (not the first choice: {older})" if older else "")
 
@@ -55,9 +55,9 @@ def of_sources(report: SourcesReport) -> str:
     if not report.sources:
         return f"no source is needed, {took}"
     if not fetched:
-        return f"{len(report.sources)} sources: all in the cache, {took}"
+        return f"{counted(len(report.sources), 'source')}: all in the cache, {took}"
     volume = size(sum(source.size for source in fetched))
-    return f"{len(report.sources)} sources: {len(fetched)} fetched ({volume}), {took}"
+    return f"{counted(len(report.sources), 'source')}: {len(fetched)} fetched ({volume}), {took}"
 
 
 def of_nodes(report: NodesReport, release: Mapping[str, str]) -> str:
@@ -73,7 +73,7 @@ def of_nodes(report: NodesReport, release: Mapping[str, str]) -> str:
     if not report.nodes:
         return f"{report.stage}: not needed, {took}"
     if not built:
-        return f"{len(report.nodes)} nodes: from the store, {took}"
+        return f"{counted(len(report.nodes), 'node')}: from the store, {took}"
     names = ", ".join(label(node.name) for node in built)
     stored = len(report.nodes) - len(built)
     return f"{names}: built{f'; {stored} from the store' if stored else ''}, {took}"
@@ -82,25 +82,26 @@ def of_nodes(report: NodesReport, release: Mapping[str, str]) -> str:
 def of_package(report: PackageReport) -> str:
     origin = "from the store" if report.origin == "store" else "packed"
     took = seconds(report.measure.wall_s)
-    return f"{report.name}: {size(report.tar_size)}, {report.members} members, {origin}, {took}"
+    return f"{report.name}: {size(report.tar_size)}, {counted(report.members, 'member')}, {origin}, {took}"
 
 
 def of_validate(report: ValidateReport) -> str:
     broken = [rule.id for rule in report.rules if rule.findings]
     if broken:
-        return f"{len(broken)} of {len(report.rules)} rules broken: {', '.join(broken)}"
+        return f"{len(broken)} of {counted(len(report.rules), 'rule')} broken: {', '.join(broken)}"
     floor = f", needs glibc {report.glibc_floor}" if report.glibc_floor else ""
-    return f"{len(report.rules)} rules held{floor}, {seconds(report.measure.wall_s)}"
+    return f"{counted(len(report.rules), 'rule')} held{floor}, {seconds(report.measure.wall_s)}"
 
 
 def of_prove(report: ProveReport) -> str:
     wrong = [check.id for check in report.checks if not check.ok]
     if wrong:
-        return f"{len(wrong)} of {len(report.checks)} checks failed: {', '.join(wrong)}"
+        return f"{len(wrong)} of {counted(len(report.checks), 'check')} failed: {', '.join(wrong)}"
     tampered = sum(check.kind == "tamper" for check in report.checks)
     provider = of_provider(report.provider_version, report.procedure, report.certificate)
     emulated = f", emulated by {report.emulator}" if report.emulator else ""
-    return f"{len(report.checks)} checks held, {tampered} tamperings refused, provider {provider}{emulated}"
+    held = f"{counted(len(report.checks), 'check')} held, {counted(tampered, 'tampering')} refused"
+    return f"{held}, provider {provider}{emulated}"
 
 
 def of_suite(report: SuiteReport) -> str:
@@ -126,9 +127,9 @@ def of_validate_flavours(report: ValidateFlavoursReport) -> str:
     """Which rules were broken in which flavour, else how many held."""
     broken = [f"{one.flavour} {rule.id}" for one in report.reports for rule in one.report.rules if rule.findings]
     if broken:
-        return f"{len(broken)} rules broken: {', '.join(broken)}"
+        return f"{counted(len(broken), 'rule')} broken: {', '.join(broken)}"
     held = max((len(one.report.rules) for one in report.reports), default=0)
-    return f"{len(report.reports)} archives: {held} rules held, {seconds(report.measure.wall_s)}"
+    return f"{counted(len(report.reports), 'archive')}: {counted(held, 'rule')} held, {seconds(report.measure.wall_s)}"
 
 
 def of_prove_flavours(report: ProveFlavoursReport) -> str:
@@ -137,8 +138,9 @@ def of_prove_flavours(report: ProveFlavoursReport) -> str:
     checks += [(check.id, check.ok) for check in report.checks]
     wrong = [name for name, ok in checks if not ok]
     if wrong:
-        return f"{len(wrong)} of {len(checks)} checks failed: {', '.join(wrong)}"
-    return f"{len(report.reports)} archives run: {len(checks)} checks held, {seconds(report.measure.wall_s)}"
+        return f"{len(wrong)} of {counted(len(checks), 'check')} failed: {', '.join(wrong)}"
+    held = f"{counted(len(checks), 'check')} held"
+    return f"{counted(len(report.reports), 'archive')} run: {held}, {seconds(report.measure.wall_s)}"
 
 
 def checks_in_words(checks: Sequence[Check]) -> str:

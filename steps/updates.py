@@ -14,6 +14,7 @@ from steps.process import Command, MasterProcess
 from steps.program import headline
 from steps.results import FAILURE, SKIPPED, SUCCESS
 from workers.errors import Failure
+from workers.progress import counted
 
 StageName = Literal["look", "advisories", "candidates"]
 BUILDS = "branches_to_build"
@@ -151,7 +152,7 @@ class RequestBuilds(BuildStep):
         for branch, commit, cells in wanted["builds"]:
             count += await self._request(chosen, branch, commit, cells)
             await threads.deferToThread(_mark, Path(wanted["requested"]) / commit)
-        self.said = f"{count} builds of {len(wanted['builds'])} branches requested"
+        self.said = f"{counted(count, 'build')} of {counted(len(wanted['builds']), 'branch', 'branches')} requested"
         return SUCCESS
 
     async def _request(self, chosen: Any, branch: str, commit: str, cells: list[str]) -> int:

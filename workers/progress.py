@@ -45,6 +45,11 @@ def seconds(value: float) -> str:
     return f"{int(value) // 60} min {int(value) % 60:02d} s"
 
 
+def counted(count: int, what: str, several: str = "") -> str:
+    """1 pin, 12 pins: a number of things. several: what more than one is called, where that is not `what` with an s."""
+    return f"{count} {what if count == 1 else several or f'{what}s'}"
+
+
 def size(count: int) -> str:
     """1.2 GB, 340 MB, 12 kB, 17 bytes (powers of 1000)."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

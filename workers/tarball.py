@@ -27,13 +27,14 @@ _CHUNK = 1 << 20
 _END = bytes(2 * tarfile.BLOCKSIZE)  # POSIX.1-2017, pax: "two 512-octet blocks filled with zeros"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP_MAGIC = b"\x1f\x8b"
-# An archive has most of the interpreter twice, tens of megabytes apart; a window of 128 MiB and long-distance matching
-# see that. Level 22 has this window, too, but took 1.4 times the CPU of level 19 (244 s and 174 s for 337 MB of CPython
-# 3.13); level 19 took as long with it as without (0.54 s and 0.52 s a megabyte).
-# Readers need nothing special: 2^27 is the largest window that `zstd` takes without being asked.
-_WINDOW_LOG = 27
 # What others wrote may have larger windows; more than 2^31 no zstd reads.
 _MAX_WINDOW = 1 << 31
+# What is read of anybody's archive, or it is no archive but a bomb: a few kB that unpack to more than a machine has.
+# The largest of ours unpacks to 0.4 GB, has 7000 members (each with a header of 0.5 or 1.5 kB) and no file of 0.1 GB.
+MOST_BYTES = 8_000_000_000
+MOST_MEMBERS = 200_000
+LARGEST_FILE = 1_000_000_000
+MOST_IN_HEADERS = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -182,29 +183,68 @@ def _add(tar: tarfile.TarFile, entry: Entry, epoch: int) -> None:
 
 
 class Reading:
-    """A tar being read once, front to back. `finish` reads what is left, after which `sha256` and `size` are known."""
+    """A tar being read once, front to back. `finish` reads what is left, after which `sha256` and `size` are known.
+
+    Raises Failure when the tar is damaged, and as soon as it has more than any archive of Python: `MOST_BYTES`, of
+    which `MOST_IN_HEADERS` are not its files', `MOST_MEMBERS`, `LARGEST_FILE` (bytes).
+    """
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self.name = name
         self._hashing = Hashing(stream)
+        self._allowed = MOST_BYTES
 
     def __iter__(self) -> Iterator[tuple[Member, bytes | None]]:
         """Each member with its content, None when it is not a file. One member's content is held at a time."""
+        return self.only(lambda member: True)
+
+    def only(self, wanted: Callable[[Member], bool]) -> Iterator[tuple[Member, bytes | None]]:
+        """The same, with the content of the `wanted` files only."""
+        count = stored = unpacked = 0
+        self._allowed = MOST_IN_HEADERS
         with (
             _plainly(self.name),
-            tarfile.open(fileobj=cast("Any", self._hashing), mode="r|", bufsize=_CHUNK, encoding="utf-8") as tar,
+            tarfile.open(fileobj=cast("Any", self), mode="r|", bufsize=_CHUNK, encoding="utf-8") as tar,
         ):
             for info in tar:
+                tar.members = []  # type: ignore[attr-defined]  # else every member stays in memory
+                count, unpacked = count + 1, unpacked + info.size
+                self._at_most(MOST_MEMBERS, count, "members")
+                self._at_most(LARGEST_FILE, info.size, f"bytes in {info.name[:200]!r}")
+                self._at_most(MOST_BYTES, unpacked, "bytes in its files")  # sparse ones are not as long in the tar
+                stored += tar.offset - info.offset_data
+                self._allowed = min(MOST_BYTES, stored + MOST_IN_HEADERS)
+                member = _member(info)
                 content = tar.extractfile(info) if info.isreg() else None
-                yield _member(info), None if content is None else content.read()
+                if content is not None and not wanted(member):
+                    while content.read(_CHUNK):
+                        pass
+                    content = None
+                yield member, None if content is None else content.read()
 
     def finish(self) -> None:
         """Raises Failure when the tar is cut off, between two members too, which tarfile takes for its end."""
+        self._allowed = MOST_BYTES
         with _plainly(self.name):
-            while self._hashing.read(_CHUNK):
+            while self.read(_CHUNK):
                 pass
             if self._hashing.end != _END:
                 raise tarfile.ReadError("its last bytes are not the two empty blocks that end a tar")
+
+    def read(self, count: int) -> bytes:
+        """The next bytes of the tar: what tarfile asks of a stream."""
+        data = self._hashing.read(count)
+        of_it = "bytes" if self._allowed == MOST_BYTES else f"bytes, {MOST_IN_HEADERS} of them besides its files"
+        self._at_most(self._allowed, self._hashing.size, of_it)
+        return data
+
+    def _at_most(self, wanted: int, found: int, what: str) -> None:
+        if found > wanted:
+            raise Failure(
+                "tarball", f"{self.name} unpacks to more than an archive of Python does",
+                wanted=f"at most {wanted} {what}", found=f"{found} and perhaps more",
+                todo="It was read no further. Do not unpack it: it may fill a disk.",
+            )  # fmt: skip
 
     @property
     def sha256(self) -> str:
@@ -292,22 +332,24 @@ def reading(path: Path) -> Iterator[Reading]:
 
 
 def find(path: Path, wanted: Callable[[str], bool], *, limit: int) -> dict[str, bytes]:
-    """The wanted files of an archive; raises Failure when it is damaged or one has more than `limit` bytes."""
-    found = {}
-    with (
-        decompressed(path) as stream,
-        _plainly(path.name),
-        tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK, encoding="utf-8") as tar,
-    ):
-        for info in tar:
-            if not info.isreg() or not wanted(info.name):
-                continue
-            if info.size > limit:
-                what, wanted_size = f"{info.name} in {path.name} is too large", f"at most {limit} bytes"
-                raise Failure("tarball", what, wanted=wanted_size, found=f"{info.size}", todo="Do not use the archive.")
-            content = tar.extractfile(info)
-            found[info.name] = content.read() if content is not None else b""
-    return found
+    """The wanted files of an archive; raises Failure when it is damaged, or they have more than `limit` bytes."""
+    size = 0
+
+    def take(member: Member) -> bool:
+        nonlocal size
+        if not wanted(member.path):
+            return False
+        size += member.size
+        if size > limit:
+            what = f"{member.path[:200]!r} in {path.name} is too large"
+            raise Failure(
+                "tarball", what, wanted=f"at most {limit} bytes, with others of its kind", found=f"{size}",
+                todo="Do not use the archive.",
+            )  # fmt: skip
+        return True
+
+    with reading(path) as tar:
+        return {member.path: content for member, content in tar.only(take) if content is not None}
 
 
 def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda member: True) -> str:
@@ -342,59 +384,3 @@ def extract(path: Path, into: Path, *, wanted: Callable[[str], bool] = lambda me
                 target.chmod(0o755 if member.mode & 0o100 else 0o644)
         tar.finish()
     return tar.sha256
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """A tar as it was compressed: digest and size in bytes of the file, and of the tar that was read on the way."""
-
-    sha256: str
-    size: int
-    tar_sha256: str
-    tar_size: int
-
-
-def compress(tar: Path, out: Path, *, level: int, threads: int, progress: Callable[[int], None]) -> Compressed:
-    """Compresses with zstd, by way of a temporary name, and reads the result back.
-
-    threads: at least 1. zstd then cuts its input into jobs of a size that depends on the level only, so the bytes are
-    the same for 1, 2 or 20 threads; only with 0 (no jobs at all) they would differ.
-    progress is told how many bytes of the tar have been read. Raises Failure when what reads back is not the tar.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    total = tar.stat().st_size
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        source_size=total,
-        threads=threads,
-        window_log=min(_WINDOW_LOG, max(20, total.bit_length())),
-        enable_ldm=True,
-        write_checksum=True,
-        write_content_size=True,
-    )
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with tar.open("rb") as source, temporary.open("wb") as target:
-            before, after = Hashing(source), Hashing(target)
-            with zstandard.ZstdCompressor(compression_params=parameters).stream_writer(
-                cast("Any", after), size=total, closefd=False
-            ) as compressor:
-                while chunk := before.read(_CHUNK):
-                    compressor.write(chunk)
-                    progress(before.size)
-            target.flush()
-            os.fsync(target.fileno())
-        with reading(temporary) as back:
-            back.finish()
-        if back.sha256 != before.hash.hexdigest():
-            raise Failure(
-                "archive",
-                f"{out.name} does not read back as what was compressed",
-                wanted=f"sha256 {before.hash.hexdigest()} of the tar",
-                found=f"sha256 {back.sha256}",
-                todo="Nothing was kept. Check this machine's memory and disk, then build again.",
-            )
-        temporary.rename(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return Compressed(after.hash.hexdigest(), after.size, before.hash.hexdigest(), before.size)

@@ -34,7 +34,7 @@ from master.release import kept
 from master.release.model import Plan
 from master.store import ArchiveRecord, Attestation, Store, Stored
 from workers.errors import Failure
-from workers.progress import size
+from workers.progress import counted, size
 from workers.reports.base import decode, encode
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class _Copying:
             if problem:
                 self.problems.append(f"{one.name} ({one.sha256[:12]}): {problem}")
             if number % 2000 == 0:
-                say(f"store: {number} of {len(self.wanted)} files")
+                say(f"store: {number} of {counted(len(self.wanted), 'file')}")
 
     def _take(self, one: Stored) -> str:
         """What is wrong with a stored file, "" when it is in the pool. Raises Failure for a bucket that is away."""

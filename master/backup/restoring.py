@@ -19,6 +19,7 @@ from master.settings.lines import line_of
 from master.settings.reading import parse
 from master.store import copy_hashed, digest_of
 from workers.errors import Failure
+from workers.progress import counted
 
 MARKER = "database-release"
 # Who restores sits there and waits.
@@ -50,7 +51,7 @@ def restore(
             continue
         _write(target, one, backups, seal if one.sealed else None)
         if number % 2000 == 0:
-            say(f"{number} of {len(manifest.files)} files")
+            say(f"{number} of {counted(len(manifest.files), 'file')}")
     if manifest.database == "postgres":
         _fill(home, backups, manifest, chosen, url)
     else:

@@ -10,7 +10,7 @@ from master.bucket.replica import NAME
 from master.home import write_file
 from master.store import Store
 from workers.errors import Failure
-from workers.progress import size
+from workers.progress import counted, size
 
 
 def fill(store: Store, directory: Path, say: Callable[[str], None]) -> None:
@@ -41,7 +41,7 @@ def fill(store: Store, directory: Path, say: Callable[[str], None]) -> None:
             )  # fmt: skip
         total += stored.size
         if number % 1000 == 0:
-            say(f"{number} of {len(blobs)} files")
+            say(f"{number} of {counted(len(blobs), 'file')}")
     for kind in ("attested", "index", "releases"):
         for name in sorted(name for name in names if name.startswith(f"{kind}/")):
             local = store.root / name

@@ -20,7 +20,7 @@ from master.home import Home
 from master.mirror import fetch_now
 from workers.errors import Failure
 from workers.model import load_matrix
-from workers.progress import size
+from workers.progress import counted, size
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -47,7 +47,8 @@ def backup(
     if listing:
         for one in backups.names():
             manifest = backups.read(one)[1]
-            click.echo(f"{one}  {len(manifest.files)} files, {size(sum(each.size for each in manifest.files))}")
+            total = size(sum(each.size for each in manifest.files))
+            click.echo(f"{one}  {counted(len(manifest.files), 'file')}, {total}")
         return
     if verify:
         chosen, manifest = backups.read(name)
@@ -56,7 +57,7 @@ def backup(
             click.echo(line)
         if found:
             click.echo("Delete those, and the next backup copies them anew where the farm still has them.")
-        click.echo(f"backup {chosen}: {len(manifest.files)} files, {len(found)} of them missing or damaged")
+        click.echo(f"backup {chosen}: {counted(len(manifest.files), 'file')}, {len(found)} of them missing or damaged")
         sys.exit(1 if found else 0)
     if name is not None:
         raise click.UsageError("--at goes with --verify")
@@ -66,7 +67,7 @@ def backup(
     made = make(farm.home, store, backups, click.echo, passphrase=passphrase, link=link, keep=keep,
                 database=where(farm.home, farm.settings))  # fmt: skip
     new = f"{made.new_files} new, {size(made.new_bytes)}"
-    click.echo(f"backup {made.name}: {made.files} files, {size(made.size)}; {new}")
+    click.echo(f"backup {made.name}: {counted(made.files, 'file')}, {size(made.size)}; {new}")
     if made.dropped_bytes:
         click.echo(f"older backups: {size(made.dropped_bytes)} dropped")
     if passphrase is None:
@@ -95,7 +96,7 @@ def restore(directory: Path, name: str | None, passphrase_file: Path | None, url
         chosen, manifest = restore_backup(
             home, Backups(directory), click.echo, name=name, passphrase=passphrase, url=url
         )
-    click.echo(f"backup {chosen}: {len(manifest.files)} files in {home.root}")
+    click.echo(f"backup {chosen}: {counted(len(manifest.files), 'file')} in {home.root}")
     if manifest.damaged:
         click.echo(f"{len(manifest.damaged)} files were damaged before the backup was made; their builds say so")
     if passphrase is None or manifest.salt is None:

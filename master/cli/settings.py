@@ -18,6 +18,7 @@ from master.settings import parse, store_place
 from master.settings.template import commented
 from master.store import Store
 from workers.errors import Failure
+from workers.progress import counted
 from workers.reports.base import decode
 
 RECONFIG_S = 300.0
@@ -38,7 +39,8 @@ def running_inventory(home: Home) -> Inventory | None:
 
 def tell(home: Home, wanted: Inventory) -> list[str]:
     """Says what is in the configuration, and what it would change. Returns the changes."""
-    click.echo(f"{len(wanted.builders)} builders, {len(wanted.workers)} workers, {len(wanted.schedulers)} schedulers")
+    found = {"builder": wanted.builders, "worker": wanted.workers, "scheduler": wanted.schedulers}
+    click.echo(", ".join(counted(len(those), what) for what, those in found.items()))
     running = running_inventory(home)
     if running is None:
         click.echo("No master runs here; ./mint up starts one with it.")

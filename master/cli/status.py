@@ -18,7 +18,7 @@ from master.cli.views import build_of, builder_names, result_name
 from master.home import cache_directory
 from master.store import Store, Usage
 from workers.programs import status as worker_status
-from workers.progress import seconds, size
+from workers.progress import counted, seconds, size
 from workers.reports.base import encode
 
 RECENT = 8
@@ -153,13 +153,14 @@ def lines_of(status: Status) -> list[str]:
     lines += _section("recent", [f"{_of(b)}  {b.result}, {seconds(b.seconds)}" for b in status.recent])
     lines += _section(
         "waiting for a worker",
-        [f"{target}: {len(names)} cells" for target, names in status.waiting_for_a_worker.items()],
+        [f"{target}: {counted(len(names), 'cell')}" for target, names in status.waiting_for_a_worker.items()],
     )
     stored = status.archives
     lines.append("stored")
     if stored is not None:
         loose = f", {size(stored.unreferenced_size)} of it referred to by nothing" if stored.unreferenced_files else ""
-        lines.append(f"  archives  {stored.records} builds, {stored.files} files, {size(stored.size)}{loose}")
+        files = f"{counted(stored.files, 'file')}, {size(stored.size)}"
+        lines.append(f"  archives  {counted(stored.records, 'build')}, {files}{loose}")
     if status.objects is not None:
         lines.append(f"  objects   {status.objects.objects}, {size(status.objects.bytes)}")
         lines.append(f"  free      {size(status.objects.free_bytes)} on the disk of {status.home}")

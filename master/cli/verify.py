@@ -31,6 +31,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--target", help="The target that it was built for.")
 @click.option("--python", "version", help="The minor version, such as 3.13.")
 @click.option("--variant", help="The variant, such as pgo+lto.")
+@click.option("--unsigned-sums", is_flag=True, help="Also a directory whose SHA256SUMS nobody signed: a build's.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: what was attested, a line an archive.")
 def verify(
     archive: Path,
@@ -44,6 +45,7 @@ def verify(
     target: str | None,
     version: str | None,
     variant: str | None,
+    unsigned_sums: bool,
     as_json: bool,
 ) -> None:
     """Checks ARCHIVE against its bundle, or a directory's archives and its SHA256SUMS. Opens no connection.
@@ -57,11 +59,13 @@ def verify(
         if archive.is_dir():
             if bundle is not None:
                 raise click.UsageError("--bundle is for one archive; a directory's lie beside their archives")
-            if not (archive / f"{directory.SUMS}{SUFFIX}").exists():
+            if unsigned_sums and not (archive / f"{directory.SUMS}{SUFFIX}").exists():
                 click.echo(f"{directory.SUMS} is not signed: nobody vouches for what is only listed in it", err=True)
-            for name, found in directory.all_of(archive, chosen, wanted):
+            for name, found in directory.all_of(archive, chosen, wanted, unsigned_sums=unsigned_sums):
                 _tell(name, found, as_json=as_json)
         else:
+            if unsigned_sums:
+                raise click.UsageError("--unsigned-sums is for a directory: an archive is judged by its bundle only")
             _tell(archive.name, directory.one(archive, bundle, chosen, wanted), as_json=as_json)
     except OSError as error:
         raise Failure("verify", f"{archive} can't be read", found=str(error), todo="Name another.") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,19 +93,18 @@ def cluster_complaint(cluster: Cluster) -> Complaint | None:
     return None
 
 
-def masters_complaint(masters: Sequence[MasterSettings]) -> Complaint | None:
-    """The first thing about [[masters]] that can't be: a name that is none, what two of them can't both have."""
+def masters_complaints(masters: Sequence[MasterSettings]) -> Iterator[tuple[int, Complaint]]:
+    """Which of [[masters]], from 0, can't be: a name that is none, what two of them can't both have."""
     names: set[str] = set()
     places: dict[tuple[str, int], str] = {}
-    for one in masters:
+    for number, one in enumerate(masters):
         if not NAME.match(one.name):
-            return Complaint("name", "this is no name for a master", "small letters, digits and dashes, at most 30",
-                             repr(one.name))  # fmt: skip
+            yield number, Complaint("name", "this is no name for a master",
+                                    "small letters, digits and dashes, at most 30", repr(one.name))  # fmt: skip
         if one.name in names:
-            return Complaint("name", "two masters have the same name", "another name for one", repr(one.name))
+            yield number, Complaint("name", "two masters have the same name", "another name for one", repr(one.name))
         names.add(one.name)
         for key, port in (("web_port", one.web_port), ("worker_port", one.worker_port)):
             if (other := places.setdefault((one.host, port), one.name)) != one.name or one.web_port == one.worker_port:
-                return Complaint(key, f"{one.name} and {other} would listen on the same port of {one.host}",
-                                 "another port, or another host", str(port))  # fmt: skip
-    return None
+                what = f"{one.name} and {other} would listen on the same port of {one.host}"
+                yield number, Complaint(key, what, "another port, or another host", str(port))

@@ -5,6 +5,7 @@ Nothing is tried twice in here: `master/github/bridge.py` comes back later, with
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,8 @@ from workers.errors import Failure
 
 TIMEOUT = httpx.Timeout(20, connect=10)
 PAGE = 100
-# A thousand open pull requests, or comments on one. A request beyond is looked at when the hook tells of it; a word for
-# a build beyond is not found, and the label is the other way to say it.
+# A thousand open pull requests, or comments on one. A request beyond is looked at when the hook tells of it. Of
+# comments the newest are looked at, so a word that was just said is found, however many came before it.
 PAGES = 10
 SPEAKER = Speaker("github", "github", "[github] token_file")
 
@@ -82,9 +83,14 @@ class Api:
         return [_pull(one) for one in self._pages("pulls", {"state": "open", "base": base})]
 
     def comments(self, number: int) -> Iterator[Comment]:
-        """Those on a pull request, the oldest first."""
-        for one in self._pages(f"issues/{number}/comments"):
-            yield _comment(one)
+        """Those on a pull request, the newest first; of very many those of the last ten pages.
+
+        GitHub tells the oldest first, and with each page the number of the last one.
+        """
+        path = f"issues/{number}/comments"
+        first, last = self._page(path, 1)
+        for page in range(last, max(0, last - PAGES), -1):
+            yield from (_comment(one) for one in reversed(first if page == 1 else self._page(path, page)[0]))
 
     def may_write(self, login: str) -> bool:
         """Whether somebody may push to the repository, by GitHub's word of now."""
@@ -110,18 +116,31 @@ class Api:
 
     def _pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         for page in range(1, PAGES + 1):
-            items = self._request("GET", path, query={**(query or {}), "per_page": str(PAGE), "page": str(page)})
-            if not isinstance(items, list):
-                raise Trouble(f"GET {path} was answered by something else than a list")
+            items, last = self._page(path, page, query)
             yield from items
-            if len(items) < PAGE:
+            if page >= last:
                 return
 
-    def _request(
+    def _page(self, path: str, page: int, query: Mapping[str, str] | None = None) -> tuple[list[Any], int]:
+        """What is on a page, and the number of the last one."""
+        asked = {**(query or {}), "per_page": str(PAGE), "page": str(page)}
+        answer = self._answer("GET", path, query=asked)
+        items = None if answer is None else json_of(answer)
+        if answer is None or not isinstance(items, list):
+            raise Trouble(f"GET {path} was answered by something else than a list")
+        url = answer.links.get("last", {}).get("url", "")
+        last = re.search(r"[?&]page=(\d{1,6})(?:&|\Z)", url)
+        return items, int(last[1]) if last is not None else page
+
+    def _request(self, method: str, path: str, body: object = None, *, missing: bool = False) -> Any:
+        """The JSON of the answer. missing: None for what is not there."""
+        answer = self._answer(method, path, body, missing=missing)
+        return None if answer is None else json_of(answer)
+
+    def _answer(
         self, method: str, path: str, body: object = None, *, missing: bool = False,
         query: Mapping[str, str] | None = None,
-    ) -> Any:  # fmt: skip
-        """The JSON of the answer. missing: None for what is not there."""
+    ) -> httpx.Response | None:  # fmt: skip
         token = secret_of(self.token_file, "token", SPEAKER)
         url = f"{self.address}/repos/{self.repository}/{path}"
         try:
@@ -130,7 +149,7 @@ class Api:
             # The error's own text may name the proxy with its password.
             raise Trouble(f"{method} {path}: the connection broke ({type(error).__name__})") from None
         if answer.is_success:
-            return json_of(answer)
+            return answer
         if answer.status_code == 404 and missing:
             return None
         raise _meaning(f"{method} {path}", answer, self.token_file)

@@ -393,4 +393,5 @@ class Bridge(ChangeSource):
 
     def _marked(self, number: int, mark: str) -> int | None:
         """The first comment that begins so. Blocking."""
-        return next((one.id for one in self.api.comments(number) if one.body.startswith(mark)), None)
+        found = [one.id for one in self.api.comments(number) if one.body.startswith(mark)]
+        return found[-1] if found else None

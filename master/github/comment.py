@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from master.github.events import word_for
 from master.github.statuses import State, duration
-from workers.progress import size
+from workers.progress import counted, size
 
 MARKS: Mapping[State, str] = {"success": "✅", "failure": "❌", "error": "⚠️", "pending": "⏳"}
 LONGEST = 60
@@ -118,7 +118,7 @@ def _proof(found: Facts) -> str:
         return "–"
     held, made = found.checks
     status = f"certificate {code(found.certificate)}" if found.certificate else "not validated"
-    said = f"{held} checks held" if held == made else f"**{made - held} of {made} checks failed**"
+    said = f"{counted(held, 'check')} held" if held == made else f"**{made - held} of {counted(made, 'check')} failed**"
     return f"{said}, {code(found.provider or '')}, {status}"
 
 
@@ -144,7 +144,7 @@ def _change(found: Facts, main: Facts) -> str:
     gone = [name for name in main.nodes if name not in new]
     if not other and not gone:
         return "no node has another key"
-    parts = [f"{len(other)} of {len(new)} nodes have another key: {_names(other)}"] if other else []
+    parts = [f"{len(other)} of {counted(len(new), 'node')} have another key: {_names(other)}"] if other else []
     parts += [f"gone: {_names(gone)}"] if gone else []
     old, now = main.pins or {}, found.pins or {}
     pins = [f"{name} {old.get(name, 'none')} → {now[name]}" for name in now if old.get(name) != now[name]]

@@ -8,6 +8,7 @@ from typing import Literal
 
 from master.pulls.names import cell_name, is_pull
 from steps.results import CANCELLED, FAILURE, SKIPPED, SUCCESS, WARNINGS
+from workers.progress import counted
 
 State = Literal["pending", "success", "failure", "error"]
 ALL = "pymint"
@@ -96,7 +97,7 @@ def in_all(cells: Mapping[str, Request], page_url: str) -> Status:
     open_ones = [name for name, state in states.items() if state == "pending"]
     good = len(cells) - len(failed) - len(broken) - len(open_ones)
     state: State = "failure" if failed else "error" if broken else "pending" if open_ones else "success"
-    parts = [f"{good} of {len(cells)} cells built"]
+    parts = [f"{good} of {counted(len(cells), 'cell')} built"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [f"{len(broken)} broke off"] if broken else []
     parts += [f"{len(open_ones)} to go"] if open_ones else []

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from workers.progress import counted
+
 MARKS = ("circle", "square", "diamond", "triangle")
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 14, 34
@@ -54,7 +56,7 @@ def bars(name: str, kinds: Sequence[str], rows: Sequence[Bar], shown: Callable[[
                 f'<text class="mint-value" x="{left + length + 5:.1f}" y="{y + thick - 2}">'
                 f"{escape(shown(value))}</text>"
             )
-    said = f"{len(rows)} rows, each with {' and '.join(kinds)}; the longest is {shown(largest)}."
+    said = f"{counted(len(rows), 'row')}, each with {' and '.join(kinds)}; the longest is {shown(largest)}."
     return _svg(name, said, wide, tall, parts)
 
 
@@ -91,7 +93,8 @@ def lines(
     for number, one in enumerate(series):
         parts.extend(_line(number, [(x(at), y(value)) for at, value in enumerate(one.values) if value is not None]))
     newest = [f"{one.name}: {shown(last)}" for one in series if (last := _last(one.values)) is not None]
-    return _svg(name, f"{len(labels)} commits, oldest first. Newest: {'; '.join(newest) or 'none'}.", wide, tall, parts)
+    said = f"{counted(len(labels), 'commit')}, oldest first. Newest: {'; '.join(newest) or 'none'}."
+    return _svg(name, said, wide, tall, parts)
 
 
 def legend(series: Sequence[Series]) -> Markup:

@@ -16,10 +16,9 @@ import zstandard
 
 from master.store import Store, Stored
 from workers.errors import Failure
+from workers.tarball import MOST_MEMBERS
 
 REMEMBERED = 400
-# More members than any archive of ours has, by a hundred.
-MOST_MEMBERS = 1_000_000
 KINDS = {
     ".py": "Python source", ".pyc": "bytecode", ".so": "shared libraries", ".dylib": "shared libraries",
     ".a": "static libraries", ".o": "object files", ".h": "headers", ".pyi": "type stubs", ".json": "metadata",

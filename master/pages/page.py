@@ -21,7 +21,7 @@ from master.release.model import Readiness
 from master.settings import Settings
 from master.store import Store
 from workers.model import Matrix
-from workers.progress import seconds, size
+from workers.progress import counted, seconds, size
 
 Query = Mapping[str, str]
 
@@ -94,7 +94,7 @@ def ago(then: float | None, now: float) -> str:
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if past >= length:
             count = past // length
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(count, unit)} ago"
     return "just now"
 
 
@@ -110,7 +110,7 @@ ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(seconds=seconds, size=size, moment=moment)
+ENVIRONMENT.filters.update(seconds=seconds, size=size, moment=moment, counted=counted)
 
 
 def render(page: Page, model: Any, query: Query, frame: Frame, pages: Sequence[Page], now: float) -> str:

@@ -11,6 +11,7 @@ from master.pages.page import NoSuchPage, Page, Query, Source
 from master.store import Store
 from master.updates.candidates import ADVISORIES, CANDIDATES, LOOK, CandidatesReport, Made
 from workers.errors import Failure
+from workers.progress import counted
 from workers.reports.base import read_report
 from workers.updates.advisories import AdvisoriesReport
 from workers.updates.model import UpdatesReport
@@ -30,7 +31,7 @@ def candidate(made: Made, built: Mapping[str, int]) -> Candidate:
     if not made.cells:
         words = f"on {made.branch}; no cell that a push builds is made of it{more}"
         return Candidate(made.version, words, None, links, details)
-    words = f"{made.branch}: {len(done)} of {len(made.cells)} cells built and proven{more}"
+    words = f"{made.branch}: {len(done)} of {counted(len(made.cells), 'cell')} built and proven{more}"
     whole = len(done) == len(made.cells)
     return Candidate(made.version, words, True if whole else None, links, (*details, f"commit {made.commit}"))
 

@@ -17,7 +17,7 @@ from master.release.stages import PLAN_MADE, READINESS
 from master.settings import Settings
 from master.store import Store, Stored
 from steps.release import StageName
-from workers.progress import size
+from workers.progress import counted, size
 from workers.reports.base import read_report
 
 
@@ -46,7 +46,7 @@ def _builds(store: Store, readiness: Readiness, say: Callable[[str], None]) -> N
         for one in store.files(record) if record is not None else ():
             store.checked(one)
             total += one.size
-    say(f"{len(readiness.cells)} builds, {size(total)}: here, from the bucket or from before")
+    say(f"{counted(len(readiness.cells), 'build')}, {size(total)}: here, from the bucket or from before")
 
 
 def _assets(store: Store, plan: Plan, role: str | None = None) -> None:

@@ -139,10 +139,10 @@ def held(store: Path, now: float | None = None) -> Iterator[Plan]:
             yield plan
 
 
-def signatures(store: Path) -> Iterator[Stored]:
-    """The bundles of lists of digests. Raises Failure.
+def signatures(store: Path) -> Iterator[tuple[str, Stored]]:
+    """The lists of digests that were signed, each by its own sha256, and its bundle. Raises Failure.
 
     They stay though no plan names them (any more): the same list is signed once, however often it is planned.
     """
     for path in sorted((store / RELEASES).glob(f"*/{SIGNED}/*.json")):
-        yield decode(path.read_bytes(), Stored, str(path))
+        yield path.name.partition("-")[0], decode(path.read_bytes(), Stored, str(path))

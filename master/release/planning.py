@@ -27,7 +27,7 @@ from master.signing.keeping import KEYS, ROOT
 from master.store import Store, Stored
 from workers.errors import Failure, retold
 from workers.model import load_matrix
-from workers.progress import size
+from workers.progress import counted, size
 from workers.reports.base import decode
 
 # What is made of the plan's own data, and can be made of it again.
@@ -81,7 +81,8 @@ def make(
     plan = replace(plan, assets=_by_name([*listed, *signed]))
     path = _kept(home, store, plan, collection, say)
     whole = sum(one.size for one in plan.assets)
-    say(f"{len(plan.assets)} files, {size(whole)}, since {plan.previous or 'the beginning'}: {identity(plan)}")
+    files = counted(len(plan.assets), "file")
+    say(f"{files}, {size(whole)}, since {plan.previous or 'the beginning'}: {identity(plan)}")
     say(f"kept as {path}")
     return plan
 

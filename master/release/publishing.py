@@ -18,6 +18,7 @@ from master.release.places.base import Delivery, Place, delivery_of, taken_by_an
 from master.release.uploading import Patience, Uploader, patiently, verdict
 from master.store import Store
 from workers.errors import Failure
+from workers.progress import counted
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -133,7 +134,7 @@ class _Run:
         for _ in range(_ROUNDS):
             self._uploader.send(self._assets)
             self._reach("uploaded")
-            self._say(f"{self.place.name}: comparing the digests of {len(self._assets)} files")
+            self._say(f"{self.place.name}: comparing the digests of {counted(len(self._assets), 'file')}")
             wrong = self._uploader.audit(self._assets)
             if not wrong:
                 break
@@ -147,7 +148,7 @@ class _Run:
         self._wall_s += time.monotonic() - begun
         sent = self._uploader.sent
         self._say(
-            f"{self.place.name}: {len(self._assets)} files are there, {sent.files} of them sent "
+            f"{self.place.name}: {counted(len(self._assets), 'file')} in place, {sent.files} of them sent "
             f"({sent.size / 1e6:.0f} MB), {self._wall_s:.1f} s"
         )
 

@@ -20,7 +20,7 @@ from master.store import Store
 from steps.release import StageName, StageReport
 from workers.errors import Failure
 from workers.model import Matrix
-from workers.progress import Progress, size
+from workers.progress import Progress, counted, size
 from workers.reports.base import read_report, write_report
 
 READINESS, COLLECTION = "readiness.json", "collection.json"
@@ -92,7 +92,8 @@ def collect(work: Work) -> StageReport:
     total = sum(one.archive.size for one in archives)
     return StageReport(
         "pymint/release-stage/1",
-        f"{len(archives)} archives of {len(collection.cells)} cells, {size(total)}: as recorded, judged and signed",
+        f"{counted(len(archives), 'archive')} of {counted(len(collection.cells), 'cell')}, {size(total)}: as recorded, "
+        "judged and signed",
     )
 
 
@@ -105,13 +106,13 @@ def plan(work: Work) -> StageReport:
     write_report(made, work.directory / PLAN_MADE)
     base = f"releases/{made.tag}/{identity(made)}/"
     total = sum(one.size for one in made.assets)
-    links = {f"all {len(made.assets)} files": base}
+    links = {f"all {counted(len(made.assets), 'file')}": base}
     for one in made.assets:
         if one.role in ("page", "index", "sums", "archive"):
             links[one.name] = base + one.name
     return StageReport(
         "pymint/release-stage/1",
-        f"{len(made.assets)} files, {size(total)}, plan {identity(made)[:16]}…",
+        f"{counted(len(made.assets), 'file')}, {size(total)}, plan {identity(made)[:16]}…",
         links,
         {"release_identity": identity(made)},
     )

@@ -14,6 +14,7 @@ from master.bucket.trouble import Trouble
 from master.release.model import Asset
 from master.release.places.base import Delivery, Held, Place
 from workers.errors import Failure
+from workers.progress import counted
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -151,7 +152,8 @@ class Uploader:
                     raise failed
                 if running:
                     sent = (self.sent.size - begun) / 1e6
-                    self._say(f"{self.place.name}: {done} of {total} files, {sent:.0f} of {size / 1e6:.0f} MB")
+                    files = f"{done} of {counted(total, 'file')}"
+                    self._say(f"{self.place.name}: {files}, {sent:.0f} of {size / 1e6:.0f} MB")
 
     def _settle(self, asset: Asset, held: Mapping[str, Held]) -> None:
         """Brings one file there; where that fails, no other is begun or tried again."""

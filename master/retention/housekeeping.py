@@ -25,7 +25,7 @@ from master.secrets.places import secrets_of
 from master.settings import Settings
 from master.store import Store
 from workers.errors import Failure
-from workers.progress import size
+from workers.progress import counted, size
 
 DAY_S = 24 * 3600
 # A file that was just put into the store may wait for its record.
@@ -69,7 +69,7 @@ def back_up(home: Home, settings: Settings, say: Say) -> None:
     backups = Backups(home.root / chosen.directory)
     made = make(home, store, backups, say, passphrase=passphrase, link=chosen.link, keep=chosen.keep,
                 database=where(home, settings))  # fmt: skip
-    say(f"backup: {made.name}, {made.files} files; {made.new_files} new, {size(made.new_bytes)}")
+    say(f"backup: {made.name}, {counted(made.files, 'file')}; {made.new_files} new, {size(made.new_bytes)}")
     if made.damaged:
         raise Failure(
             "backup", f"{len(made.damaged)} files are not in the store as recorded, so not in the backup",
@@ -103,7 +103,7 @@ def drop(home: Home, settings: Settings, say: Say, terms: Terms, *, really: bool
         database, held, rows_before=now - terms.row_age_s if terms.row_age_s is not None else None,
         logs_before=now - terms.log_age_s, deadline=began + terms.limit_s, really=really,
     )  # fmt: skip
-    say(f"database: rows of {done.builds} builds, logs of {done.logs} builds {verb}")
+    say(f"database: rows of {counted(done.builds, 'build')}, logs of {counted(done.logs, 'build')} {verb}")
     if not done.finished:
         say(f"not finished after {terms.limit_s / 60:.0f} min: the next run goes on")
     return done.finished
@@ -119,7 +119,7 @@ def drop_archives(store: Store, keep_builds: int | None, say: Say, *, really: bo
         say(f"{path.relative_to(store.root)}: {size(length)}")
     if really and chosen:
         store.prune(really=True, keep_builds=keep_builds, grace_s=GRACE_S)
-    say(f"archives: {len(chosen)} files, {size(total)} {'dropped' if really else 'would be dropped'}")
+    say(f"archives: {counted(len(chosen), 'file')}, {size(total)} {'dropped' if really else 'would be dropped'}")
 
 
 def _drop_uploads(incoming: Path, database: Where, before: float, say: Say, *, really: bool) -> None:

@@ -123,9 +123,10 @@ def _complaints(settings: Settings, matrix: Matrix) -> Iterator[tuple[str, Compl
     cluster = "See docs/cluster.md."
     yield "database", cluster_choice.database_complaint(settings.database, settings.masters), cluster
     yield "cluster", cluster_choice.cluster_complaint(settings.cluster), cluster
-    yield "masters", cluster_choice.masters_complaint(settings.masters), cluster
+    for number, complaint in cluster_choice.masters_complaints(settings.masters):
+        yield f"masters[{number}]", complaint, cluster
     doors = [("web", "interface", settings.web.interface)]
-    doors += [("masters", "web_interface", one.web_interface) for one in settings.masters]
+    doors += [(f"masters[{n}]", "web_interface", one.web_interface) for n, one in enumerate(settings.masters)]
     for section, key, interface in doors:
         if not is_loopback(interface) and not signs_in:
             what = "the page would let anyone in the network start builds"

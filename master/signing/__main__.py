@@ -17,11 +17,13 @@ from master.home import home_of
 from master.machine import in_words
 from master.release import guard
 from master.signing import journal
-from master.signing.release import sign
+from master.signing.keeping import own_trust
+from master.signing.release import sign, signed_lists
 from master.signing.signer import attest
 from master.store import Store
 from workers.errors import Failure
 from workers.model import ROOT, load_matrix
+from workers.progress import counted
 
 
 @click.command()
@@ -48,8 +50,10 @@ def main(
         if check:
             store = Store(settings.store_place(chosen, home), patient=True)
             remembered = [line for one in store.attestations() for line in one.lines]
-            entries = journal.verify(home.journal, remembered)
-            click.echo(f"{home.journal}: {len(entries)} lines, none changed or missing")
+            trust = own_trust(home)
+            bundles = [] if trust is None else list(signed_lists(store, trust))
+            entries = journal.verify(home.journal, remembered, bundles)
+            click.echo(f"{home.journal}: {counted(len(entries), 'line')}, none changed or missing")
         elif release is not None:
             stored = sign(home, chosen, *release, dry_run=rehearse)
             click.echo(msgspec.json.encode(stored).decode())

@@ -47,12 +47,25 @@ def one(path: Path, bundle: Path | None, trust: Trust, wanted: Wanted, digest: s
     return verify(path.name, sha256, decode(data, beside.name), trust, wanted)
 
 
-def all_of(place: Path, trust: Trust, wanted: Wanted) -> Iterator[tuple[str, Verified | None]]:
-    """Every file that SHA256SUMS lists, and what is known of it if it is an archive. Raises Failure at the first no."""
+def all_of(
+    place: Path, trust: Trust, wanted: Wanted, *, unsigned_sums: bool = False
+) -> Iterator[tuple[str, Verified | None]]:
+    """Every file that SHA256SUMS lists, and what is known of it if it is an archive. Raises Failure at the first no.
+
+    unsigned_sums: the list itself need not be signed, as that of a build is not.
+    """
     sums = read_sums((place / SUMS).read_text(errors="replace"))
     if (place / f"{SUMS}{SUFFIX}").exists():
         # A release is signed in a name of its own: a builder that is asked for is that of the archives.
         yield SUMS, one(place / SUMS, None, trust, replace(wanted, predicate=RELEASE, builder=None))
+    elif not unsigned_sums:
+        raise Failure(
+            "verify", f"{SUMS} is not signed", wanted=f"{SUMS}{SUFFIX} beside it, as every release has",
+            found="no such file",
+            todo=f"Nobody vouches for what only {SUMS} lists, nor that nothing was left out: get its bundle, too.\n"
+            "That of a build has none: with --unsigned-sums the archives are judged by their own bundles, and the\n"
+            "other files are taken as they are listed.",
+        )  # fmt: skip
     _complete(place, sums)
     for name, listed in sums.items():
         found = digest_of(place / name)[0]

@@ -1,7 +1,8 @@
 """What was ever signed: a line of JSON each, only ever appended, each naming the digest of the line before it.
 
 A changed or cut-out line breaks the chain. Lines cut off the end do not: they are missed because the store remembers
-the lines of each build (`master.store.Attestation`), and both would have to be forged. Those of releases nobody does.
+the lines of each build (`master.store.Attestation`) and the bundle of each release (`master/signing/release.py`), and
+both would have to be forged.
 """
 
 from __future__ import annotations
@@ -57,8 +58,11 @@ def _lines(path: Path, content: bytes) -> Iterator[tuple[Line, Mapping[str, Any]
         yield Line(number, before), entry
 
 
-def verify(path: Path, remembered: Iterable[Line] = ()) -> list[Mapping[str, Any]]:
-    """All entries, whose chain holds and which have every line that somebody remembers. Raises Failure."""
+def verify(path: Path, remembered: Iterable[Line] = (), bundles: Iterable[str] = ()) -> list[Mapping[str, Any]]:
+    """All entries, whose chain holds and which have every line that somebody remembers. Raises Failure.
+
+    bundles: sha256 of bundles that were signed, each of which has to have a line.
+    """
     content = path.read_bytes() if path.exists() else b""
     found = list(_lines(path, content))
     digests = {line.number: line.sha256 for line, _ in found}
@@ -67,6 +71,13 @@ def verify(path: Path, remembered: Iterable[Line] = ()) -> list[Mapping[str, Any
             raise _fault(
                 path, f"line {line.number} is missing or another, though a stored bundle remembers it",
                 wanted=f"sha256 {line.sha256}", found=digests.get(line.number, f"only {len(found)} lines"),
+            )  # fmt: skip
+    told = {entry.get("bundle") for _, entry in found}
+    for sha256 in bundles:
+        if sha256 not in told:
+            raise _fault(
+                path, "the line of a release is missing, though its bundle is stored",
+                wanted=f"a line with the bundle {sha256}", found=f"{len(found)} lines without it",
             )  # fmt: skip
     return [entry for _, entry in found]
 

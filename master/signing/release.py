@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,21 @@ def _remembered(store: Store, tag: str, digest: str, pen: Pen) -> Path:
     """Where it stands which bundle was signed: a signature is another one each time, a release's plan is not."""
     key = hashlib.sha256(pen.key.hint.encode()).hexdigest()[:16]
     return store.root / kept.RELEASES / tag / kept.SIGNED / f"{digest}-{key}.json"
+
+
+def signed_lists(store: Store, trust: Trust) -> Iterator[str]:
+    """The sha256 of the bundle of each SHA256SUMS that was signed by who is trusted: of releases, not of rehearsals.
+
+    Raises Failure for a bundle that is not in the store any more, or is damaged.
+    """
+    store.refresh(kept.RELEASES)
+    for digest, stored in kept.signatures(store.root):
+        bundle = decode(store.checked(stored).read_bytes(), stored.name)
+        try:
+            verify(SUMS_NAME, digest, bundle, trust, Wanted(predicate=RELEASE))
+        except Failure:
+            continue
+        yield stored.sha256
 
 
 def _commit(store: Store, listed: Mapping[str, str], trust: Trust) -> str:

@@ -89,7 +89,7 @@ def test_a_link_leads_to_the_same_view_also_after_a_reload_and_by_a_form(page: P
 
 def test_from_the_matrix_to_the_archive_and_its_file(page: Page, built: dict[str, Any]) -> None:
     page.open(f"#/farm/matrix?sha={built['revision']}").click("main.mint .mint-links a", "archive")
-    page.shows("All flavours", "install_only_stripped", "Contents of full", "cpython-3.13", "1 rules held")
+    page.shows("All flavours", "install_only_stripped", "Contents of full", "cpython-3.13", "1 rule held")
     link = page.element("main.mint a", ".tar.zst").get_attribute("href") or ""
     assert "/archives/" in link
     assert len(page.browser.find_elements(By.CSS_SELECTOR, "svg[role=img] rect")) > 10

@@ -235,7 +235,7 @@ def test_an_archive_that_is_not_what_was_reported_is_refused_and_named(farm: Far
 
 def test_the_suite_is_in_buildbots_test_results_and_on_the_page(farm: Farm, good: dict[str, Any]) -> None:
     step = farm.steps(good)["test-suite"]
-    assert step["state_string"].startswith("the quick part of the suite passed: FIPS off 80 tests in 1 files")
+    assert step["state_string"].startswith("the quick part of the suite passed: FIPS off 80 tests in 1 file")
     sets = {one["description"]: one for one in farm.get(f"steps/{step['stepid']}/test_result_sets")["test_result_sets"]}
     files, failures = sets["test files, FIPS off"], sets["failures, FIPS off"]
     assert (files["tests_passed"], files["tests_failed"], files["complete"]) == (1, 0, True)

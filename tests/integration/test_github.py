@@ -100,7 +100,7 @@ def test_a_push_is_built_when_it_is_delivered_and_told_of(team: Team) -> None:
     states = [state for sha, context, state, _, _ in hub.statuses if (sha, context) == (made, ALL)]
     assert states[0] == "pending"
     (_, _, _, description, url) = hub.statuses[-1]
-    assert description.startswith("built in") or description == "1 of 1 cells built"
+    assert description.startswith("built in") or description == "1 of 1 cell built"
     assert url.startswith(farm.url)
     assert len(farm.get("changes", revision=made)["changes"]) == 1
 

@@ -113,13 +113,13 @@ def test_a_newer_release_is_pinned_on_a_branch_built_and_proven(pins_farm: Farm,
     told = git(pins_farm.repository, "show", "-s", "--format=%B", commit)
     assert upstream.signer.fingerprint in told
     assert "CVE-2026-4242" in told
-    assert steps["request-builds"]["state_string"] == "1 builds of 1 branches requested"
+    assert steps["request-builds"]["state_string"] == "1 build of 1 branch requested"
     done = until(
         "the candidate is built", lambda: [one for one in builds_of(pins_farm, commit) if one["complete"]], 900
     )
     assert [one["results"] for one in done] == [0]
     page = pins_farm.http.get("pages/pins").text
-    assert "1 of 1 cells built and proven" in page
+    assert "1 of 1 cell built and proven" in page
     assert "CVE-2026-4242" in page
     # Only the cell that is made of it, though a push builds 3.12 too.
     assert {one["properties"]["version"][0] for one in done} == {"3.13"}

@@ -181,7 +181,7 @@ def test_housekeeping_drops_what_is_old_and_keeps_what_is_held(farm: Sample, ser
     said: list[str] = []
     chosen = load(farm.home, load_matrix())
     assert housekeeping.drop(farm.home, chosen, said.append, EVERYTHING, really=True)
-    assert "database: rows of 250 builds, logs of 1 builds dropped" in said, said
+    assert "database: rows of 250 builds, logs of 1 build dropped" in said, said
     left = asked(server, "SELECT count(*) FROM builds")
     assert left == [(2,)], "one that has an archive, and the newest to count on from"
     assert shown.builds == 250, "the released one and the newest stay"

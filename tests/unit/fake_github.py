@@ -266,7 +266,11 @@ class Handler(BaseHTTPRequestHandler):
         query = self._query()
         size = min(int(query.get("per_page", 30)), 100)
         page = int(query.get("page", 1))
-        return Answered(200, items[(page - 1) * size : page * size])
+        last = -(-len(items) // size)
+        links = {"next": page + 1, "last": last} if page < last else {}
+        link = ", ".join(f'<{self.server.url}{self.path.partition("?")[0]}?page={n}&per_page={size}>; rel="{rel}"'
+                         for rel, n in links.items())  # fmt: skip
+        return Answered(200, items[(page - 1) * size : page * size], {"Link": link} if link else None)
 
     def _api(self, path: str, body: dict[str, Any]) -> Answered:
         """Answers what is asked of the repository, or 404."""

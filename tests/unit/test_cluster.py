@@ -66,6 +66,23 @@ def test_what_can_not_be_is_told(tmp_path: Path, text: str, words: str) -> None:
     assert "hunter2" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "line", "key"),
+    [
+        (("8011", '8011\nweb_interface = "0.0.0.0"'), 10, "web_interface"),
+        (("8011", "8010"), 9, "web_port"),
+        (("9988", "9989"), 10, "worker_port"),
+        (('"b"', '"a"'), 8, "name"),
+        (('"b"', '"../b"'), 8, "name"),
+    ],
+)
+def test_what_is_wrong_with_the_second_master_is_told_with_its_own_line(
+    tmp_path: Path, change: tuple[str, str], line: int, key: str
+) -> None:
+    with pytest.raises(Failure, match=rf"settings\.toml:{line}: \[masters\] {key}: "):
+        load(tmp_path, DATABASE + TWO.replace(*change))
+
+
 def test_a_master_that_the_settings_do_not_have_is_told_with_those_that_they_have(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"a, b"):
         load(tmp_path, DATABASE + TWO, "c")

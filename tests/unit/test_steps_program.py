@@ -60,7 +60,7 @@ class TestStage(TestBuildStepMixin, TestReactorMixin, unittest.TestCase):
 
     async def test_a_stage_that_went_well_leaves_its_report_and_one_line(self) -> None:
         self.expect_commands(self.shell().stdout("zlib: from the cache\n").exit(0), self.report(REPORT))
-        self.expect_outcome(SUCCESS, "1 sources: all in the cache, 0.3 s")
+        self.expect_outcome(SUCCESS, "1 source: all in the cache, 0.3 s")
         self.expect_build_data("sources", REPORT, "pymint")
         self.expect_log_file("stdio", "zlib: from the cache\n")
         await self.run_step()

@@ -101,7 +101,7 @@ def test_what_is_wrong_with_a_smaller_archive_is_named_with_its_flavour() -> Non
     rules = [RuleResult("flavour.left-out", "w", 1, [Finding("f", "f", "w")]), RuleResult("a.good", "w", 1, [])]
     bad = ValidateReport("pymint/validate/1", False, "n", "s", "pymint", rules, None, None, TOOK)
     judged = ValidateFlavoursReport("pymint/validate-flavours/1", False, [FlavourValidation("install_only", bad)], TOOK)
-    assert summaries.of_validate_flavours(judged) == "1 rules broken: install_only flavour.left-out"
+    assert summaries.of_validate_flavours(judged) == "1 rule broken: install_only flavour.left-out"
     checks = [Check("md5", "on", "negative", False, "w", "f"), Check("start", "on", "positive", True, "w", "w")]
     proof = ProveReport("pymint/prove/1", False, "n", "s", "p", "3", "s", "toolchain", None, checks, 0, 0, TOOK)
     found = [Check("debug_symbols.found.x", "off", "positive", False, "a line", "none")]

@@ -16,7 +16,7 @@ from workers.reports.build import CellName
 from workers.reports.suite import Failed, Mode, RanFile, SuiteReport
 from workers.suite.data import SUITE, Pin, Running, Where, load_pins, load_running, planned
 from workers.suite.judge import headline, judge, recovered, worth_another_run
-from workers.suite.junit import Broken, Left, Outcome, outcome_of
+from workers.suite.junit import MOST_XML, Broken, Left, Outcome, outcome_of
 from workers.suite.propose import proposal
 
 WHERE = Where("3.13", "3.13.15", "x86_64-unknown-linux-gnu", "noopt")
@@ -56,6 +56,8 @@ def test_tests_are_counted_and_failures_named() -> None:
         (4, None, 1, "skipped"),
         (0, b"<testsuites/>", 1, "skipped"),
         (0, GOOD[:60], 1, "cut short"),
+        (0, GOOD + b" " * MOST_XML, 1, "cut short"),
+        (139, GOOD + b" " * MOST_XML, 1, "crashed"),
         (2, GOOD, 1, "not told"),
         (2, GOOD.replace(b'errors="0"', b'errors="1"'), 1, "not told"),
         (0, GOOD.replace(b' name="a"', b""), 1, "not told"),
@@ -251,7 +253,7 @@ def test_the_report_becomes_results_a_line_and_a_page() -> None:
     assert [one.value for one in files.results] == ["0"]
     assert [(one.name, one.value) for one in failures.results] == [(TEST, "new: failed")]
     assert summaries.of_suite(bad) == "1 new failure: x, 3.0 s"
-    assert "FIPS off 9 tests in 1 files; FIPS on 9 tests" in summaries.of_suite(report())
+    assert "FIPS off 9 tests in 1 file; FIPS on 9 tests" in summaries.of_suite(report())
     later = replace(report(), recovered=bad.failures)
     assert summaries.of_suite(later).endswith("0 expected failures; 1 failed only beside others, 3.0 s")
     assert "and not alone: 1" in pages.of_suite(later)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from workers.compressing import compress
 from workers.errors import Failure
-from workers.tarball import Entry, compress, entries_below, extract, reading, write_tar
+from workers.tarball import Entry, entries_below, extract, reading, write_tar
 
 LONG = "python/" + "a" * 120 + "/file with spaces and é.txt"
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from workers.compressing import compress
 from workers.derive.gzipping import Gzip
 from workers.errors import Failure
-from workers.tarball import Entry, Hashing, compress, reading, write_tar, write_to
+from workers.tarball import Entry, Hashing, reading, write_tar, write_to
 
 # What archives of the `full` flavour have, too.
 ZSTD_LEVEL = 19

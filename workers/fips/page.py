@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from workers.progress import seconds
+from workers.progress import counted, seconds
 from workers.reports.checks import Check, ProveReport
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -66,4 +66,5 @@ def page(report: ProveReport) -> str:
         failed=[check for check in report.checks if not check.ok],
         provider=provider_in_words(report),
         seconds=seconds,
+        counted=counted,
     )

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.machine import is_emulated
+from workers.progress import size
 
 # A loaded machine is no finding: one process takes well under a second on a quiet one.
 TIMEOUT_S = 180.0
 # qemu-user takes 12 times the CPU for a start of the FIPS provider (measured, 7.2: 0.83 s for 0.07 s).
 EMULATED_TIMEOUT_S = 12 * TIMEOUT_S
+# What an archive's programs say is read whole into memory, and an answer that is cut is none.
+MOST_SAID = 64_000_000
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a process left. code: its exit code, negative for a signal, None when it did not start or did not end.
+    """What a process left. code: its exit code, negative for a signal, None when it did not start or did not end, or
+    wrote more than `MOST_SAID` bytes, of which nothing is read then.
 
     cpu_s: seconds of CPU, user and system, of the process and of its children that it waited for.
     """
@@ -92,6 +96,8 @@ def run(
             _end_all(process.pid)  # nothing that it started outlives it
         process.returncode = os.waitstatus_to_exitcode(status)
         cpu_s = usage.ru_utime + usage.ru_stime
+        if (wrote := sum(stream.seek(0, os.SEEK_END) for stream in (out, err))) > MOST_SAID:
+            return Ran(None, "", f"it wrote {size(wrote)}: more than the {size(MOST_SAID)} that are read", cpu_s)
         out.seek(0)
         err.seek(0)
         said, complained = (stream.read().decode("utf-8", "replace") for stream in (out, err))

@@ -18,6 +18,7 @@ from workers.fips.running import Ran, run
 from workers.fips.tampering import NotHere, flip
 from workers.fips.tree import MODULES, Tree, link_tree
 from workers.objects import extract
+from workers.progress import counted
 from workers.reports.checks import Check
 
 # As the suite itself runs them: evp_test with the base provider for what reads keys and without default properties, so
@@ -126,7 +127,7 @@ def judge_evp(name: str, ran: Ran) -> Check:
         raise NotHere(f"OpenSSL has all {skipped} of these vectors left out for this module")
     ok = ran.code == 0 and errors == 0 and tested > 0
     if ok:
-        found = f"{tested} tests{f', {skipped} left out for this module' if skipped else ''}"
+        found = f"{counted(tested, 'test')}{f', {skipped} left out for this module' if skipped else ''}"
     else:
         places = [match.strip() for match in _PLACE.findall(ran.err + ran.out) if "skipping" not in match]
         found = f"exit code {ran.code}: {'; '.join(places[:3]) or ran.last}"
@@ -137,7 +138,7 @@ def _judge_acvp(ran: Ran) -> Check:
     results = [(bad, title) for bad, title in _TAP.findall(ran.out) if not title.startswith("iteration")]
     failed = [title for bad, title in results if bad]
     ok = ran.code == 0 and not failed and bool(results)
-    found = f"{len(results)} tests" if ok else f"exit code {ran.code}: {', '.join(failed[:5]) or ran.last}"
+    found = counted(len(results), "test") if ok else f"exit code {ran.code}: {', '.join(failed[:5]) or ran.last}"
     return Check("vectors.acvp", "on", "positive", ok, "acvp_test: the module passes every test", found)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from workers.compressing import compress
 from workers.errors import Failure
 from workers.package.stored import JUDGES, NODE, StoredArchive, find_stored, keep, place, tar_path
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
@@ -15,7 +16,6 @@ from workers.reports.base import read_report, write_report
 from workers.reports.build import ArchiveReport, PackageReport, Plan
 from workers.reports.checks import ProveReport, ValidateReport
 from workers.store import Store, require_space
-from workers.tarball import compress
 
 # 178 MB of CPython 3.13 noopt became 24 MB in 90 s of CPU with 590 MB of memory: about a minute on two cores.
 LEVEL = 19

@@ -16,7 +16,7 @@ from workers.model import Flavour, load_matrix
 from workers.objects import extract
 from workers.package.stored import find_derived, place
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
-from workers.progress import Progress, seconds, size
+from workers.progress import Progress, counted, seconds, size
 from workers.reports.base import decode, read_report, write_report
 from workers.reports.build import ArchiveReport, DerivedArchive, DeriveReport, Plan
 from workers.reports.checks import ProveReport
@@ -147,9 +147,10 @@ def _tell(
     for one in made.made:
         packed = one.packed
         holds = {
-            "install_only": f"{one.bytecode} files of bytecode",
-            "install_only_stripped": f"{one.bytecode} files of bytecode, {one.stripped} binaries stripped",
-            "debug_symbols": f"of {one.debug_files} binaries",
+            "install_only": f"{counted(one.bytecode, 'file')} of bytecode",
+            "install_only_stripped": f"{counted(one.bytecode, 'file')} of bytecode, "
+            f"{counted(one.stripped, 'binary', 'binaries')} stripped",
+            "debug_symbols": f"of {counted(one.debug_files, 'binary', 'binaries')}",
         }[one.flavour]
         progress.line(f"{names[one.flavour].name}: {size(packed.tar_size)} → {size(packed.size)}, {holds}")
     spent = watch.measure()

@@ -33,7 +33,7 @@ from workers.package.tree import (
 )
 from workers.plan import shipped_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
-from workers.progress import Progress, seconds, size
+from workers.progress import Progress, counted, seconds, size
 from workers.reports.base import encode as encode_report
 from workers.reports.base import write_report
 from workers.reports.build import PackageReport, Plan
@@ -91,7 +91,7 @@ def command(places: Places) -> None:
             watch.measure(),
         )
         progress.line(
-            f"{tar.name}: {written.members} files, {size(written.size)}, sha256 {written.sha256[:12]}…, "
+            f"{tar.name}: {counted(written.members, 'file')}, {size(written.size)}, sha256 {written.sha256[:12]}…, "
             f"{seconds(report.measure.wall_s)}"
         )
     write_report(report, places.reports / "package.json")

@@ -28,7 +28,7 @@ from workers.plan import (
     wanted_nodes,
 )
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
-from workers.progress import Progress
+from workers.progress import Progress, counted
 from workers.reports.base import write_report
 from workers.reports.build import CellName, Plan, PlannedNode, PlanReport, ProviderFacts
 from workers.sources.choose import choose
@@ -188,4 +188,4 @@ def _tell(plan: Plan, progress: Progress) -> None:
         progress.line(f"{plan.archive_name}: from the store; to derive: {', '.join(derived)}")
         return
     wanted = missing(plan.nodes, wanted_nodes(plan.nodes))
-    progress.line(f"{len(plan.nodes)} nodes: {len(wanted)} to build ({', '.join(wanted) or 'none'})")
+    progress.line(f"{counted(len(plan.nodes), 'node')}: {len(wanted)} to build ({', '.join(wanted) or 'none'})")

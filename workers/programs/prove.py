@@ -17,7 +17,7 @@ from workers.model import ROOT
 from workers.nodes import TESTS
 from workers.package.stored import find_stored, tar_path
 from workers.programs.common import Places, Stopwatch, failing_plainly, write_page
-from workers.progress import Progress, seconds
+from workers.progress import Progress, counted, seconds
 from workers.reports.base import decode, write_report
 from workers.reports.build import Plan
 from workers.reports.checks import ProveReport
@@ -122,5 +122,5 @@ def tell_report(report: ProveReport, progress: Progress) -> None:
         f"{1000 * (report.load_cpu_on_s - report.load_cpu_off_s):.0f} ms"
     )
     failed = sum(1 for check in report.checks if not check.ok)
-    verdict = f"NOT proven, {failed} of {len(report.checks)} checks failed" if failed else "FIPS mode proven"
+    verdict = f"NOT proven, {failed} of {counted(len(report.checks), 'check')} failed" if failed else "FIPS mode proven"
     progress.line(f"{report.archive}: {verdict}, {seconds(report.measure.wall_s)}")

@@ -19,7 +19,7 @@ from workers.model import Flavour
 from workers.package.stored import StoredArchive, find_derived, keep
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
 from workers.programs.prove import tell_report
-from workers.progress import Progress
+from workers.progress import Progress, counted
 from workers.reports.base import decode, encode, read_report, write_report
 from workers.reports.build import DeriveReport, Plan, PlannedFlavour
 from workers.reports.checks import (
@@ -70,7 +70,8 @@ def command(places: Places) -> None:
     for check in checks:
         if not check.ok:
             progress.line(f"\n{check.id}\n  wanted  {check.wanted}\n  found   {check.found}")
-    progress.line(f"{sum(check.ok for check in checks)} of {len(checks)} checks of bytecode and debug symbols held")
+    held = f"{sum(check.ok for check in checks)} of {counted(len(checks), 'check')}"
+    progress.line(f"{held} of bytecode and debug symbols held")
     if not report.ok:
         sys.exit(1)
     if stored is None:

@@ -7,7 +7,7 @@ import click
 from workers.errors import Failure
 from workers.plan import missing, wanted_nodes
 from workers.programs.common import Places, Stopwatch, failing_plainly, places
-from workers.progress import Progress, seconds, size
+from workers.progress import Progress, counted, seconds, size
 from workers.reports.base import write_report
 from workers.reports.build import ChosenPin, FetchedSource, Plan, SourcesReport
 from workers.sources.choose import choose
@@ -48,7 +48,7 @@ def command(only: tuple[str, ...], everything: bool, places: Places, sources: So
     if failed is not None:
         raise failed
     count = sum(source.size for source in fetched)
-    progress.line(f"{len(fetched)} sources, {size(count)}, all checked, {seconds(report.measure.wall_s)}")
+    progress.line(f"{counted(len(fetched), 'source')}, {size(count)}, all checked, {seconds(report.measure.wall_s)}")
 
 
 def needed(plan: Plan) -> list[ChosenPin]:

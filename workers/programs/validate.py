@@ -13,7 +13,7 @@ from workers.errors import Failure
 from workers.model import ROOT
 from workers.package.stored import find_stored, tar_path
 from workers.programs.common import Places, Stopwatch, failing_plainly, write_page
-from workers.progress import Progress, seconds
+from workers.progress import Progress, counted, seconds
 from workers.reports.base import decode, write_report
 from workers.reports.checks import Finding, ValidateReport
 from workers.store import Store
@@ -110,8 +110,8 @@ def _of_a_run(where: Places, progress: Progress, sdks: Path | None) -> ValidateR
 def tell_report(report: ValidateReport, progress: Progress, *, whole: bool) -> None:
     """A line for each group of rules, then what was found. Not `whole`: of many alike, the first; the page has all."""
     for group in groups(report):
-        rules = f"{group.judged} of {len(group.rules)} rules had something to judge"
-        progress.line(f"{group.name:12} {_count(group.findings) if group.findings else 'holds':12} {rules}")
+        rules = f"{group.judged} of {counted(len(group.rules), 'rule')} had something to judge"
+        progress.line(f"{group.name:12} {counted(group.findings, 'finding') if group.findings else 'holds':12} {rules}")
     for rule in report.rules:
         if rule.findings:
             progress.line(f"\n{rule.id}: {rule.why}")
@@ -119,12 +119,8 @@ def tell_report(report: ValidateReport, progress: Progress, *, whole: bool) -> N
     found = sum(len(rule.findings) for rule in report.rules)
     floor = f", needs glibc {report.glibc_floor}" if report.glibc_floor else ""
     module = f", its FIPS module glibc {report.provider_glibc_floor}" if report.provider_glibc_floor else ""
-    verdict = "valid" if report.ok else f"NOT valid, {_count(found)}"
+    verdict = "valid" if report.ok else f"NOT valid, {counted(found, 'finding')}"
     progress.line(f"{report.archive}: {verdict} as {report.policy}{floor}{module}, {seconds(report.measure.wall_s)}")
-
-
-def _count(findings: int) -> str:
-    return f"{findings} finding{'' if findings == 1 else 's'}"
 
 
 def _list(findings: Sequence[Finding], count: int, progress: Progress) -> None:

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workers.progress import size
 from workers.reports.suite import How
 
 # regrtest's exit codes: main.py of 3.10 and 3.11, results.py from 3.12 on.
@@ -13,6 +14,8 @@ _ALL_GOOD, _BAD_TEST, _NO_TESTS_RAN = 0, 2, 4
 # What `timeout` of coreutils ends with: when the program ended upon its signal, and when it had to be killed.
 _TIMED_OUT = (124, 137)
 _SAID = 4000
+# All of CPython's tests together, some 50,000, would fit. The tested interpreter writes it, so it can be of any size.
+MOST_XML = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Left:
-    """What a test file's process left. timeout_s: the limit that it had."""
+    """What a test file's process left. timeout_s: the limit that it had. xml: no more than a byte above `MOST_XML`."""
 
     exit_code: int
     wall_s: float
@@ -49,6 +52,9 @@ def outcome_of(file: str, left: Left) -> Outcome:
     whole = _whole_file(file, left)
     if left.xml is None:
         return Outcome(broken=(whole or Broken(file, "skipped", _end(left.log)),))
+    if len(left.xml) > MOST_XML:
+        large = f"its results have more than {size(MOST_XML)}, so they were not read\n{_end(left.log)}"
+        return Outcome(broken=(whole or Broken(file, "cut short", large),))
     try:
         root = ET.fromstring(left.xml)
     except ET.ParseError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-from workers.progress import seconds
+from workers.progress import counted, seconds
 from workers.reports.suite import Failed, Mode, SuiteReport
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -20,14 +20,15 @@ def in_words(report: SuiteReport) -> str:
         return report.failed
     parts = []
     for mode in _modes(report):
-        files = [ran for ran in report.files if ran.mode == mode]
-        tests = sum(ran.run for ran in files)
-        parts.append(f"FIPS {mode} {tests:,} tests in {len(files)} files".replace(",", " "))
+        files = [one for one in report.files if one.mode == mode]
+        tests = sum(one.run for one in files)
+        ran = "1 test" if tests == 1 else f"{tests:,} tests".replace(",", " ")
+        parts.append(f"FIPS {mode} {ran} in {counted(len(files), 'file')}")
     expected = len(report.failures) - len(report.new)
     whole = {"full": "the full suite", "quick": "the quick part of the suite"}.get(report.extent, "what was chosen")
     before = f", as they did in {report.tested}" if report.origin == "store" else ""
     later = f"; {len(report.recovered)} failed only beside others" if report.recovered else ""
-    return f"{whole} passed{before}: {'; '.join(parts)}; {expected} expected failures{later}"
+    return f"{whole} passed{before}: {'; '.join(parts)}; {counted(expected, 'expected failure')}{later}"
 
 
 def page(report: SuiteReport) -> str:

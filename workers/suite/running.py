@@ -20,13 +20,15 @@ from workers.errors import Failure
 from workers.reports.suite import Mode
 from workers.sandbox import BUILD, DEPS, OUT, TOOLCHAIN, Ended, run_in_sandbox
 from workers.suite.data import Running
-from workers.suite.junit import Left, Outcome, outcome_of
+from workers.suite.junit import MOST_XML, Left, Outcome, outcome_of
 
 _HERE = Path(__file__).parent
 _FILE = re.compile(r"\A[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*\Z")
 _NOT_ENTERED = 125  # what a sandbox ends with that could not be entered (workers/enter_sandbox.py)
 # What regrtest needs after its own time limit to write tracebacks and end.
 _GRACE_S = 60
+# A test that fails in a loop writes without end; what went wrong last is at the end. All names of tests are 20 kB.
+_MOST_LOG = 4_000_000
 # Those of `make test`; -E would take nothing away here, but some tests look for it.
 _OPTIONS = ("-u", "-W", "default", "-bb", "-E")
 
@@ -114,12 +116,22 @@ class Tree:
             ordinary_user=True,
             deps_read_only=False,
         )
-        return ended, (here / "log").read_text(errors="replace")
+        return ended, _end_of(here / "log")
+
+
+def _end_of(log: Path) -> str:
+    """All that a test wrote, or the last of it where that is very much."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _MOST_LOG))
+        return stream.read(_MOST_LOG).decode("utf-8", "replace")
 
 
 def _written(path: Path) -> bytes | None:
-    """What a test left, unless it left a link to something of this machine's."""
-    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+    """What a test left, as far as it is read, unless it left a link to something of this machine's."""
+    if not path.is_file() or path.is_symlink():
+        return None
+    with path.open("rb") as stream:
+        return stream.read(MOST_XML + 1)
 
 
 def environment(*, fips: bool) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from workers.progress import counted
 from workers.updates.advisories import AdvisoriesReport, Feed, Finding, findings, names_of
 from workers.updates.feeds import age_in_days
 from workers.updates.model import KINDS, Standing, UpdatesReport
@@ -76,10 +77,10 @@ def view(
     rows.sort(key=lambda row: row.rank)
     at = datetime.fromtimestamp(report.at, UTC)
     hours = max(0, now - report.at) // 3600
-    ago = f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago" if hours >= 1 else "less than an hour ago"
+    past = counted(hours // 24, "day") if hours >= 48 else counted(hours, "hour") if hours >= 1 else "less than an hour"
     feeds = [(feed, _feed_words(feed, now)) for feed in (known.feeds if known is not None else [])]
     return View(
-        f"{at:%Y-%m-%d %H:%M} UTC, {ago}", rows, feeds, known is not None and known.known, in_words(report, known)
+        f"{at:%Y-%m-%d %H:%M} UTC, {past} ago", rows, feeds, known is not None and known.known, in_words(report, known)
     )
 
 
@@ -87,7 +88,7 @@ def in_words(report: UpdatesReport, known: AdvisoriesReport | None = None) -> st
     """In a line: how many pins have something newer, could not be asked about, and, once data is read, are affected."""
     newer = sum(bool(one.offers) for one in report.pins)
     silent = sum(not one.known for one in report.pins)
-    parts = [f"{len(report.pins)} pins", f"{newer} with a newer release" if newer else "nothing newer found"]
+    parts = [counted(len(report.pins), "pin"), f"{newer} with a newer release" if newer else "nothing newer found"]
     if silent:
         parts.append(f"of {silent} nobody could be asked")
     if known is None:
@@ -135,10 +136,11 @@ def _feed_words(feed: Feed, now: int) -> str:
     days = age_in_days(feed.fetched, now)
     old = f", {days} days old" if days >= STALE_DAYS else ""
     problem = f"; not brought up to date: {feed.problem}" if feed.problem else ""
-    return f"{feed.count} advisories, the newest changed {feed.newest or 'on a day that it does not say'}{old}{problem}"
+    newest = f"the newest changed {feed.newest or 'on a day that it does not say'}"
+    return f"{counted(feed.count, 'advisory', 'advisories')}, {newest}{old}{problem}"
 
 
 def page(shown: View) -> str:
     """The page's HTML. Every text is escaped: most of it comes from servers elsewhere."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(_TEMPLATE.read_text()).render(view=shown)
+    return environment.from_string(_TEMPLATE.read_text()).render(view=shown, counted=counted)

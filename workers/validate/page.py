@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from workers.progress import seconds
+from workers.progress import counted, seconds
 from workers.reports.checks import RuleResult, ValidateReport
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -48,4 +48,5 @@ def page(report: ValidateReport, policy_title: str) -> str:
         policy_title=policy_title,
         findings=sum(len(rule.findings) for rule in report.rules),
         seconds=seconds,
+        counted=counted,
     )
