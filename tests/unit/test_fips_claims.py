@@ -57,6 +57,19 @@ def test_a_config_that_says_something_else_is_found_with_the_line(tree: Tree) ->
     assert (check.id, check.found) == ("files.config", "missing: hmac-key-check = 1")
 
 
+def test_a_check_that_both_configs_leave_out_is_missed(tree: Tree) -> None:
+    """The module takes it for off: a line too little in both is as weak as a zero."""
+    assert tree.module is not None
+    module = BYTES + b"\0hmac-key-check\0tls1-prf-ems-check\0"
+    tree.module.write_bytes(module)
+    settings = SETTINGS.replace(module_mac(BYTES), module_mac(module))
+    for text, missing in ((settings, "tls1-prf-ems-check"), (settings + "tls1-prf-ems-check = 1\n", None)):
+        tree.module_config.write_text(text)
+        tree.config.write_text(self_contained(text))
+        found = {check.id: check.found for check in claims(tree, read_module(tree), None, None) if not check.ok}
+        assert found == ({"files.checks": f"not on: {missing}"} if missing else {})
+
+
 def test_space_and_comments_in_a_config_say_nothing(tree: Tree) -> None:
     tree.config.write_text("# a comment\n\n" + tree.config.read_text().replace(" = ", "="))
     assert failed(tree) == set()

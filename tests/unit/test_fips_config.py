@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from workers.errors import Failure
-from workers.fips.config import check_mac, module_mac, parse_fipsmodule, self_contained
+from workers.fips.config import check_mac, checks_of, module_mac, parse_fipsmodule, self_contained
 
 MODULE = b"the bytes of a module"
 CONFIG = f"""[fips_sect]
@@ -79,3 +79,12 @@ def test_a_config_that_must_not_be_shipped_is_refused(change: Callable[[str], st
     with pytest.raises(Failure, match="can't be shipped") as caught:
         parse_fipsmodule(change(CONFIG))
     assert found in (caught.value.found or "")
+
+
+def test_the_checks_that_a_module_knows_are_read_from_its_bytes() -> None:
+    assert checks_of(b"\0hmac-key-check\0tls1-prf-ems-check\0key-check\0") == {"hmac-key-check", "tls1-prf-ems-check"}
+    assert checks_of(MODULE) == frozenset()
+
+
+def test_of_a_module_from_before_3_4_nothing_is_said_since_its_own_build_may_leave_some_off() -> None:
+    assert checks_of(b"\0security-checks\0tls1-prf-ems-check\0") == frozenset()

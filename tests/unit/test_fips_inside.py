@@ -70,6 +70,15 @@ def test_a_provider_without_the_setting_is_not_blamed_for_what_it_can_not_check(
     assert [left_out.id for left_out in skipped] == ["inside.mac.one-byte-key"]
 
 
+def test_a_check_that_the_module_knows_and_its_config_leaves_out_is_found_by_what_works() -> None:
+    fewer = {name: value for name, value in MODULE.settings.items() if name != "hmac-key-check"}
+    inside = right("on")
+    inside.answers["mac.one-byte-key"] = Answer("works", "")
+    checks, skipped = judge(inside, Module("0" * 64, fewer, frozenset({"hmac-key-check"})), "on")
+    assert [check.id for check in checks if not check.ok] == ["inside.mac.one-byte-key"]
+    assert not skipped
+
+
 def test_a_setting_that_is_switched_off_is_found_by_what_works() -> None:
     weak = Module("0" * 64, {**MODULE.settings, "hmac-key-check": "0"})
     inside = right("on")

@@ -69,6 +69,10 @@ def test_a_file_that_did_not_simply_run_fails_by_its_own_name(
     assert how(exit_code, xml, wall_s) == [("test_x", wanted)]
 
 
+def test_failures_that_the_exit_code_does_not_know_of_are_not_all_there_is() -> None:
+    assert how(0, BAD) == [(TEST, "failed"), ("test_x", "cut short")]
+
+
 def test_an_unexpected_success_is_a_failure() -> None:
     xml = GOOD.replace(b'name="a"/>', b'name="a"><outcome>UNEXPECTED_SUCCESS</outcome></testcase>')
     assert how(2, xml) == [("a", "unexpected success")]
@@ -93,6 +97,13 @@ def test_a_pinned_failure_that_vanished_is_red() -> None:
     verdict = judge(failing(), [Pin("test_x", (TEST,), "the sandbox")], WHERE)
     assert not verdict.ok
     assert headline(verdict) == "1 pinned and not failing any more: test_x.T.test_y (FIPS off)"
+
+
+def test_a_pinned_failure_that_vanished_is_red_beside_others_of_its_file_that_did_not() -> None:
+    other = "test.test_x.T.test_z"
+    verdict = judge(failing(other), [Pin("test_x", (TEST, other), "the sandbox")], WHERE)
+    assert headline(verdict) == "1 pinned and not failing any more: test_x.T.test_y (FIPS off)"
+    assert not verdict.passed("test_x", "off")
 
 
 def test_a_pin_of_a_file_that_is_gone_is_red_where_all_files_ran() -> None:

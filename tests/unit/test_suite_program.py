@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import platform
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from workers.fips.tree import Tree
 from workers.package.stored import tar_path
 from workers.programs import test as program
+from workers.progress import Progress
 from workers.reports.base import Measure, read_report, write_report
 from workers.reports.build import CellName, Plan, ProviderFacts
-from workers.reports.suite import Failed, RanFile, SuiteReport
-from workers.suite.data import Pin, Where
+from workers.reports.suite import Extent, Failed, Mode, RanFile, SuiteReport
+from workers.sandbox import Ended
+from workers.suite import running as running_of_suite
+from workers.suite.data import Pin, Running, Where
 from workers.suite.identity import Contents, key
+from workers.suite.junit import Broken, Outcome
+from workers.suite.running import Ran
 
 CELL = CellName("3.13", "x86_64-unknown-linux-gnu", "noopt")
 CONTENTS = Contents("1" * 64, "2" * 64, Where("3.13", "3.13.15", CELL.target, CELL.variant))
@@ -136,3 +143,60 @@ def test_an_earlier_report_is_judged_by_the_pins_of_today(monkeypatch: pytest.Mo
     pins.append(Pin("test_gone", ("test_gone",), "a race", flaky=True))
     assert [one.file for one in program.judged_again(report).vanished] == ["test_gone"]
     assert program.judged_again(replace(report, extent="quick")).ok
+
+
+# --- run_suite, on a tree whose test files end as they are told ---
+
+PASSED, FAILED = Outcome(3), Outcome(3, broken=(Broken("test.test_x.T.test_y", "failed", "it differs"),))
+
+
+class Suite:
+    """Test files by name, with what becomes of each in its first run and, alone, in the second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pins: list[Pin], **files: tuple[Outcome, Outcome]) -> None:
+        self.files = files
+        self.jobs: list[tuple[int, list[str]]] = []
+        running = Running("all", 9, (), (), (), ("test_x",), (), {})
+        monkeypatch.setattr(program, "load_running", lambda: running)
+        monkeypatch.setattr(program, "load_pins", lambda _: pins)
+        monkeypatch.setattr(program, "extract", lambda *_, **__: None)
+        monkeypatch.setattr(program, "find_tree", lambda unpacked: Tree(unpacked, unpacked / "bin/python3.13"))
+        monkeypatch.setattr(running_of_suite.Tree, "prepare", lambda _: None)
+        monkeypatch.setattr(running_of_suite.Tree, "files", lambda _: list(files))
+        monkeypatch.setattr(program, "run_all", self._run_all)
+
+    def _run_all(self, _: Any, wanted: list[tuple[str, Mode]], jobs: int, told: Any) -> list[Ran]:
+        self.jobs.append((jobs, [file for file, _ in wanted]))
+        return [Ran(file, mode, self.files[file][len(self.jobs) - 1], Ended(0, 1.0, 1.0, 1)) for file, mode in wanted]
+
+    def __call__(self, tmp_path: Path, extent: Extent) -> SuiteReport:
+        asked = program.Asked(extent, (), ("off", "on"), 4)
+        progress = Progress(io.StringIO())
+        return program.run_suite(tmp_path / "a.tar", CONTENTS, asked, tmp_path / "scratch", progress)
+
+
+def test_what_failed_beside_others_runs_once_more_alone_and_that_run_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    suite = Suite(monkeypatch, [], test_x=(FAILED, PASSED), test_z=(FAILED, FAILED), test_a=(PASSED, PASSED))
+    report = suite(tmp_path, "full")
+    assert suite.jobs == [(4, ["test_x", "test_z", "test_a"]), (1, ["test_x", "test_z"])]
+    assert (report.ok, [one.file for one in report.new]) == (False, ["test_z"])
+    assert [one.file for one in report.recovered] == ["test_x"]
+    assert [one.file for one in report.files if not one.passed] == ["test_z"]
+
+
+def test_a_pin_of_a_file_that_is_gone_is_missed_by_a_full_run_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pins = [Pin("test_gone", ("test.test_gone.T.test_a",), "the sandbox")]
+    report = Suite(monkeypatch, pins, test_x=(PASSED, PASSED))(tmp_path, "full")
+    assert (report.ok, [one.file for one in report.vanished]) == (False, ["test_gone"])
+    assert Suite(monkeypatch, pins, test_x=(PASSED, PASSED))(tmp_path, "quick").ok
+
+
+def test_a_listed_file_that_the_interpreter_does_not_have_is_a_new_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = Suite(monkeypatch, [], test_a=(PASSED, PASSED))(tmp_path, "quick")
+    assert [(one.file, one.how) for one in report.new] == [("test_x", "no such file")]

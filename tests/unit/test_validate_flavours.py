@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.unit.validate_flavour_faults import (
     GOOD_SYMBOLS,
     MORE_CHANGES,
     Change,
+    more,
 )
 from workers.validate.bytecode import siphash_2_4, source_hash, source_of
 from workers.validate.contents import Contents
@@ -50,6 +52,17 @@ def test_one_fault_breaks_the_rule_for_it(name: str) -> None:
 @pytest.mark.parametrize(("name", "good", "change"), MORE_CHANGES)
 def test_so_does_another_fault(name: str, good: Contents, change: Change) -> None:
     assert name in broken(change(good))
+
+
+def test_the_version_is_seen_in_the_library_where_neither_document_nor_name_says_it() -> None:
+    """What may be in an archive goes by its version: a renamed one is judged as strictly."""
+    for name in (GOOD.name, "renamed.tar.gz"):
+        good = replace(GOOD, name=name)
+        assert make_case(good, load_policy("pymint")).version == "3.13"
+        assert broken(more(good, "lib/python3.13/test/data/one.bin")) == {"flavour.left-out"}
+    assert make_case(replace(GOOD, members=()), load_policy("pymint")).version == "3.13", "its name's"
+    free_threaded = more(replace(GOOD, name="renamed.tar.gz", members=()), "install/lib/python3.14t/os.py")
+    assert make_case(free_threaded, load_policy("pymint")).version == "3.14"
 
 
 def test_the_hash_of_a_source_is_the_interpreters_own() -> None:

@@ -107,6 +107,24 @@ def test_only_apples_own_library_may_be_for_several_processors() -> None:
     assert "macho.machine" not in broken_rules(inside)
 
 
+def test_where_nothing_is_said_the_policy_says_for_which_macos_it_is() -> None:
+    """The smaller flavours have no PYTHON.json."""
+    for minos, broken in (((11, 0, 0), False), ((12, 0, 0), True)):
+        contents = Contents("a.tar", "", (), (), (replace(GOOD, minos=minos),), 0, {}, {}, {}, 0, {}, {}, {})
+        case = Case(contents, load_policy("pymint"), triple="aarch64-apple-darwin", version="3.13")
+        found = next(result for result in judge(case) if result.id == "macho.deployment-target").findings
+        assert bool(found) == broken
+
+
+def test_only_a_signature_makes_up_for_no_room_in_the_header() -> None:
+    assert broken_rules(replace(GOOD, padding=0)) == set()
+    assert broken_rules(replace(GOOD, padding=0, signature=None)) == {"macho.header-padding", "macho.signature"}
+
+
+def test_a_symbol_of_apples_linker_is_looked_for_by_its_own_name() -> None:
+    assert broken_rules(replace(GOOD, taken=(Taken("R8289209$_malloc", LIBSYSTEM),))) == set()
+
+
 def test_an_object_says_its_macos_or_nothing() -> None:
     compiled = replace(GOOD, path="build/Objects/object.o", kind="object", two_level=False, own_name="", dylibs=())
     assert broken_rules(GOOD, replace(compiled, minos=(), sdk=())) == set()

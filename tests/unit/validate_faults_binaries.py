@@ -191,6 +191,13 @@ def a_check_is_off(sample: Sample) -> None:
         sample.change(path, lambda data: data.replace(b"security-checks = 1", b"security-checks = 0"))
 
 
+@trips("fips.not-weakened")
+def a_check_is_left_out(sample: Sample) -> None:
+    """In both configs, which so agree; the module takes it for off."""
+    knows = '\nstatic const char check[] __attribute__((used)) = "hmac-key-check";'
+    provider(sample, sample.compiler.shared(PROVIDER + knows))
+
+
 @trips("fips.no-install-status")
 def the_self_tests_are_said_to_have_run(sample: Sample) -> None:
     for path in (CONFIG, MODULE_CONFIG):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.errors import Failure
-from workers.fips.config import module_mac, parse_fipsmodule, self_contained
+from workers.fips.config import checks_of, module_mac, parse_fipsmodule, self_contained
 from workers.fips.tree import CONFIG, MODULE_CONFIG, MODULES, Tree
 from workers.package.beside import FipsDocument
 from workers.plan import CERTIFICATE, VALIDATED_PROVIDER
@@ -18,20 +18,25 @@ from workers.reports.checks import Check
 
 @dataclass(frozen=True)
 class Module:
-    """The module as found: its digest, and the settings of its config. Empty when there is none."""
+    """The module as found: its digest, and the settings of its config. Empty when there is none.
+
+    checks: those that it knows and that its own build turned on, so that they have to be among the settings.
+    """
 
     sha256: str
     settings: dict[str, str]
+    checks: frozenset[str] = frozenset()
 
 
 def read_module(tree: Tree) -> Module:
     """Never fails: what can't be read is found by `claims`."""
-    sha256 = hashlib.sha256(tree.module.read_bytes()).hexdigest() if tree.module else ""
+    module = tree.module.read_bytes() if tree.module else None
+    sha256 = hashlib.sha256(module).hexdigest() if module is not None else ""
     try:
         settings = parse_fipsmodule(tree.module_config.read_text())
     except (OSError, UnicodeDecodeError, Failure):
         settings = {}
-    return Module(sha256, settings)
+    return Module(sha256, settings, checks_of(module or b""))
 
 
 def claims(tree: Tree, module: Module, document: FipsDocument | None, plan: Plan | None) -> Iterator[Check]:
@@ -65,6 +70,9 @@ def _of_the_configs(tree: Tree, module: Module) -> Iterator[Check]:
     mac = module_mac(tree.module.read_bytes()) if tree.module else "no module"
     noted = module.settings.get("module-mac", "no such line")
     yield _check("files.mac", mac == noted, f"module-mac = {mac}, the module's own", f"{MODULE_CONFIG}: {noted}")
+    off = sorted(name for name in module.checks if module.settings.get(name) != "1")
+    yield _check("files.checks", not off, f"every check that the module knows is on in {MODULE_CONFIG}",
+                 f"not on: {', '.join(off)}" if off else f"{len(module.checks)} of them on")  # fmt: skip
     try:
         wanted = self_contained(tree.module_config.read_text())
         found = tree.config.read_text()

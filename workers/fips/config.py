@@ -20,6 +20,18 @@ SECTION = "fips_sect"
 # A record that the self-tests ran on *that* machine: not to be copied to another one (README-FIPS of OpenSSL).
 _NOT_TO_BE_COPIED = ("install-status", "install-mac")
 
+# What a module can be told to check, as OpenSSL 3.5 names it in fips_config(5). Nearly all are off if nothing is said.
+_CHECKS = (
+    "security-checks", "signature-digest-check", "tls1-prf-ems-check", "no-short-mac", "drbg-no-trunc-md",
+    "dsa-sign-disabled", "tdes-encrypt-disabled", "rsa-pkcs15-pad-disabled", "rsa-pss-saltlen-check",
+    "rsa-sign-x931-pad-disabled", "pbkdf2-lower-bound-check", "ecdh-cofactor-check", "hmac-key-check", "kmac-key-check",
+    *(f"{kdf}-digest-check" for kdf in ("hkdf", "tls13-kdf", "tls1-prf", "sshkdf", "sskdf", "x963kdf")),
+    *(f"{kdf}-key-check" for kdf in ("hkdf", "kbkdf", "tls13-kdf", "tls1-prf", "sshkdf", "sskdf", "x963kdf")),
+    "x942kdf-key-check",
+)  # fmt: skip
+# A check that came with 3.4. From then on OpenSSL's build turns on all that there are.
+_ALL_ON_SINCE = "hmac-key-check"
+
 # `default` rather than `base` beside fips: with base alone, hashlib before 3.14 prints tracebacks for the algorithms
 # that are not there and `usedforsecurity=False` has nobody to serve it. What decides is `default_properties`.
 # Without the `openssl_conf` line OpenSSL accepts the file and ignores it; without `config_diagnostics`, its errors.
@@ -47,6 +59,15 @@ default_properties = fips=yes
 def module_mac(module: bytes) -> str:
     """The MAC of a FIPS module's bytes as OpenSSL writes it: pairs of capital hex digits, separated by colons."""
     return hmac.new(_KEY, module, hashlib.sha256).digest().hex(":").upper()
+
+
+def checks_of(module: bytes) -> frozenset[str]:
+    """The checks that a module knows, whose names are in its bytes: its own build left every one of them on.
+
+    None of a module from before 3.4, whose build may leave some off.
+    """
+    known = frozenset(name for name in _CHECKS if f"{name}\0".encode() in module)
+    return known if _ALL_ON_SINCE in known else frozenset()
 
 
 def parse_fipsmodule(text: str) -> dict[str, str]:

@@ -108,8 +108,11 @@ def judge(inside: Inside, module: Module, mode: Mode) -> tuple[list[Check], list
 
 
 def _why_not(expected: Expected, answer: Answer, wanted: str, module: Module) -> str | None:
-    """Why a probe says nothing with FIPS on: a provider of before 3.4 has no setting for the check that it tries."""
-    if expected.setting is not None and module.settings and expected.setting not in module.settings:
+    """Why a probe says nothing with FIPS on: a provider of before 3.4 has no setting for the check that it tries.
+
+    One that knows the check and whose config leaves it out is judged: there it is off.
+    """
+    if expected.setting is not None and module.settings and expected.setting not in {*module.settings, *module.checks}:
         return f"this provider has no {expected.setting}" if answer.outcome != wanted else None
     return _unknown(answer)
 

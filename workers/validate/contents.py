@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from workers.derive.layout import DEBUG, dsym_binary, is_dsym_file
-from workers.fips.config import module_mac
+from workers.fips.config import checks_of, module_mac
 from workers.model import Flavour, flavour_named
 from workers.tarball import Member, reading
 from workers.validate import ar
@@ -53,7 +53,8 @@ class Contents:
     members: in the archive's order. elves, machos: binaries, those inside of static libraries as `libz.a:adler32.o`.
     unreadable: files that look like binaries and can't be read. texts: of the files that rules read.
     shebangs: first lines that begin with `#!`. searched: how many texts were searched. found_paths: what was in them.
-    macs: of each FIPS module, as OpenSSL writes it. digests: their sha256. debug_files: binaries' debug information.
+    macs: of each FIPS module, as OpenSSL writes it. digests: their sha256. checks: those that it knows, and that its
+    own build turned on. debug_files: binaries' debug information.
     bytecode: what is said in compiled files. sources: the hash of each module's source, as such files have it.
     """
 
@@ -73,6 +74,7 @@ class Contents:
     debug_files: tuple[DebugFile, ...] = ()
     bytecode: Mapping[str, Bytecode] = field(default_factory=dict)
     sources: Mapping[str, bytes] = field(default_factory=dict)
+    checks: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @cached_property
     def paths(self) -> frozenset[str]:
@@ -139,6 +141,7 @@ class _Reader:
         self._found: dict[str, str] = {}
         self._macs: dict[str, str] = {}
         self._digests: dict[str, str] = {}
+        self._checks: dict[str, frozenset[str]] = {}
         self._debug_files: list[DebugFile] = []
         self._bytecode = Collector(needles.anywhere)
 
@@ -150,6 +153,7 @@ class _Reader:
         if PurePosixPath(path).name in PROVIDER_NAMES and "/ossl-modules/" in path:
             self._macs[path] = module_mac(content)
             self._digests[path] = hashlib.sha256(content).hexdigest()
+            self._checks[path] = checks_of(content)
         self._bytecode.take(path, content)
         if (path.startswith(DEBUG) and path.endswith(".debug")) or is_dsym_file(path):
             self._debug_file(path, content)
@@ -231,6 +235,7 @@ class _Reader:
             debug_files=tuple(self._debug_files),
             bytecode=self._bytecode.files,
             sources=self._bytecode.sources(),
+            checks=self._checks,
         )
 
 

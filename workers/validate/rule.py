@@ -40,7 +40,7 @@ class Case:
     """An archive before its judge.
 
     document: PYTHON.json, None when there is none or it can't be read; complaint: why. triple, version (`3.13`) and
-    options (`pgo+lto`): from the document, else from the archive's name, else from its binaries, else None.
+    options (`pgo+lto`): from the document, else from the archive's name, else from its binaries or library, else None.
     named_triple: what the name alone says. sdks: macOS SDKs to hold symbols against; without any nothing is held.
     family: None when the archive is judged alone.
     """
@@ -136,6 +136,12 @@ def _of_its_machine(contents: Contents, policy: Policy) -> str | None:
     return next((name for name, target in policy.targets.items() if machines[:1] == [target.machine]), None)
 
 
+def _of_its_library(contents: Contents) -> str | None:
+    """The version whose standard library an archive holds: `3.13` of lib/python3.13t/os.py."""
+    found = (re.fullmatch(r"(?:install/)?lib/python(3\.\d+)t?/os\.py", path) for path in sorted(contents.paths))
+    return next((match[1] for match in found if match), None)
+
+
 def make_case(contents: Contents, policy: Policy, sdks: tuple[Sdk, ...] = (), family: Family | None = None) -> Case:
     """Reads PYTHON.json and the archive's name."""
     found: PythonJson | None = None
@@ -148,7 +154,7 @@ def make_case(contents: Contents, policy: Policy, sdks: tuple[Sdk, ...] = (), fa
             complaint = failure.found
     named = next((triple for triple in policy.targets if f"-{triple}-" in contents.name), None)
     numbered = re.search(r"cpython-(\d+\.\d+)", contents.name)
-    minor = numbered[1] if numbered else None
+    minor = numbered[1] if numbered else _of_its_library(contents)
     triple, options = named or _of_its_machine(contents, policy), None
     if found is not None:
         triple, minor = found.target_triple, found.python_major_minor_version

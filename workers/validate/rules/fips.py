@@ -176,10 +176,14 @@ def active(contents: Contents, case: Case) -> Iterator[Finding]:
 
 @rule("fips.not-weakened", of=configs, why="Every check that the module can make is on, as its own build left it.")
 def not_weakened(path: str, case: Case) -> Iterator[Finding]:
-    for section in sections(case.contents.texts[path]).values():  # whichever of them the provider is said to have
+    found = sections(case.contents.texts[path])
+    for section in found.values():  # whichever of them the provider is said to have
         for name, value in section.items():
             if value == "0" and name not in _NOT_STRICTNESS:
                 yield Finding(path, f"{name} = 0", f"{name} = 1")
+    said = {name for section in found.values() if "module-mac" in section for name in section}
+    for name in sorted(frozenset().union(*case.contents.checks.values()) - said):
+        yield Finding(path, f"no {name}, though the module knows it", f"{name} = 1")
 
 
 @rule(
