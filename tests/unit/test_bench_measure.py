@@ -11,7 +11,7 @@ import pytest
 
 from tests.bench.materials import Materials, environment_of, interpreter
 from tests.bench.measure import Bench, Unmeasurable
-from tests.bench.tasks import Task
+from tests.bench.tasks import ROWS, Task
 
 PYTHON = Path(sys.executable)
 BUSY = "import pyperf\npyperf.Runner().bench_func('busy', lambda: sum(i * i for i in range(300000)))\n"
@@ -91,3 +91,19 @@ def test_the_measured_interpreter_sees_no_installed_package(tmp_path: Path) -> N
     )
     assert said.stdout.strip() == str(tmp_path / "environment")
     assert "No module named 'pytest'" in said.stderr
+
+
+@pytest.mark.parametrize("row", [row.name for row in ROWS if row.name.endswith("_10mb")])
+def test_a_codecs_row_runs_where_python_has_the_codec_and_says_so_where_not(tmp_path: Path, row: str) -> None:
+    (tmp_path / "data").write_bytes(b"words of a skewed vocabulary " * 1000)
+    made = Bench(Materials(tmp_path, tmp_path / "data", {}), tmp_path, 0.02)
+    task = next(task for task in ROWS if task.name == row)
+    if row == "zstd_10mb" and sys.version_info < (3, 14):
+        with pytest.raises(Unmeasurable, match="No module named 'compression'"):
+            made.sample(PYTHON, task, loops=1, seed=1)
+    else:
+        assert made.sample(PYTHON, task, loops=0, seed=1)[1] > 0
+
+
+def test_all_codecs_that_a_python_may_have_are_measured() -> None:
+    assert {"zlib_10mb", "bz2_10mb", "lzma_10mb", "zstd_10mb"} <= {row.name for row in ROWS}
