@@ -43,11 +43,12 @@ def _codec(name: str) -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # not at the top: 3.14 brought it
 
         return zstd.compress, zstd.decompress
-    return {
+    known: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
         "zlib_10mb": (zlib.compress, zlib.decompress),
         "bz2_10mb": (bz2.compress, bz2.decompress),
         "lzma_10mb": (lambda block: lzma.compress(block, preset=LZMA_PRESET), lzma.decompress),
-    }[name]
+    }
+    return known[name]
 
 
 def main() -> None:
