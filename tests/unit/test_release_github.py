@@ -39,7 +39,8 @@ def test_a_release_is_published_whole_with_its_text_and_its_tag(farm: Farm, hub:
     assert hub.latest == release.id
     assert (done.sent_files, done.pointers) == (len(files_of(plan)), ["releases/latest"])
     uploads = [path for method, path in hub.requests if method == "POST" and path.startswith("/upload/")]
-    assert uploads[0].endswith("pgo%2Blto-full.tar.zst"), "the largest first"
+    # Three are sent at once, and which of them begins first is the threads' own affair.
+    assert any(path.endswith("pgo%2Blto-full.tar.zst") for path in uploads[:3]), "the largest among the first"
     assert uploads[-1].endswith(f"name={PLAN_NAME}")
     patches = [number for number, (method, _) in enumerate(hub.requests) if method == "PATCH"]
     assert patches[0] > max(number for number, (_, path) in enumerate(hub.requests) if path.startswith("/upload/"))
