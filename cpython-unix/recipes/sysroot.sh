@@ -20,6 +20,28 @@ for directory in any-linux-any "$family-linux-any" generic-glibc "$family-linux-
   cp -R "$include/$directory/." "$sysroot/usr/include/"
 done
 
+# zig has glibc's newest headers only. Since 2.42 they number baud rates by themselves, for cfsetospeed and its kin of that
+# version; those of before, which are linked here, take the kernel's codes, and with other numbers end in EINVAL.
+cat > "$sysroot/usr/include/bits/termios-baud.h" <<'END'
+#ifndef _TERMIOS_H
+# error "Never include <bits/termios-baud.h> directly; use <termios.h> instead."
+#endif
+END
+code=0
+for rate in 0 50 75 110 134 150 200 300 600 1200 1800 2400 4800 9600 19200 38400 \
+  57600 115200 230400 460800 500000 576000 921600 1000000 1152000 1500000 2000000 2500000 3000000 3500000 4000000; do
+  [ "$rate" != 57600 ] || code=$((010001)) # CBAUDEX, and counted from one
+  printf '#define B%s %d\n' "$rate" "$code"
+  code=$((code + 1))
+done >> "$sysroot/usr/include/bits/termios-baud.h"
+cat >> "$sysroot/usr/include/bits/termios-baud.h" <<'END'
+#ifdef __USE_MISC
+# define EXTA B19200
+# define EXTB B38400
+#endif
+#define __MAX_BAUD B4000000
+END
+
 # Linking any program makes zig write the stubs, crt1.o and libc_nonshared.a into its cache.
 export ZIG_GLOBAL_CACHE_DIR="$build/cache" ZIG_LOCAL_CACHE_DIR="$build/cache"
 echo 'int main(void) { return 0; }' > "$build/empty.c"
@@ -80,6 +102,7 @@ cat > "$build/probe.c" <<'END'
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 
 static __thread double local = 2.0;
@@ -88,9 +111,12 @@ static void *work(void *argument)
 {
     struct timespec now;
     struct stat status;
+    struct termios line = {0};
     local = exp(local) + pow(local, (double)clock_gettime(CLOCK_MONOTONIC, &now));
     memcpy(argument, &local, sizeof local);
     if (stat("/", &status) != 0 || fcntl(0, F_GETFD) == -2 || dlsym(RTLD_DEFAULT, "main") == argument)
+        return argument;
+    if (cfsetospeed(&line, B9600) != 0 || cfsetospeed(&line, B4000000) != 0 || cfgetospeed(&line) != B4000000)
         return argument;
     return NULL;
 }

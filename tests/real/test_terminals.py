@@ -113,3 +113,20 @@ print([readline.get_history_item(number) for number in range(1, 5)])
 """
     ran = root.run("-I", "-c", ask)
     assert (ran.out, ran.err) == ("['line 2', 'line 3', 'line 4', None]\n", "")
+
+
+SPEEDS = """
+import os, termios
+line = os.openpty()[1]
+for name in ("B1200", "B9600", "B38400", "B115200", "B4000000"):
+    speed = getattr(termios, name)
+    wanted = [*termios.tcgetattr(line)[:4], speed, speed, termios.tcgetattr(line)[6]]
+    termios.tcsetattr(line, termios.TCSANOW, wanted)
+    assert termios.tcgetattr(line)[4:6] == [speed, speed], name
+print("set and read back")
+"""
+
+
+def test_the_speed_of_a_line_can_be_set(bare_root: Root) -> None:
+    ran = bare_root.run("-I", "-c", SPEEDS)
+    assert (ran.code, ran.out) == (0, "set and read back"), ran.err

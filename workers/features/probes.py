@@ -13,9 +13,10 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
+from workers.features import terminals
 from workers.fips.probes.core import Outcome, Wrong, answer_all, probe
 
-__all__ = ["answer_all"]
+__all__ = ["answer_all", "terminals"]
 
 TEXT = b"one line of text, and another\n" * 2000
 
@@ -256,35 +257,6 @@ def _semaphores() -> Outcome:
         memory.buf[:4] = b"mint"  # type: ignore[index,unused-ignore]
     memory.close()
     memory.unlink()
-    return "works"
-
-
-@probe("terminals")
-def _terminals() -> Outcome:
-    ends = []
-    try:
-        child, end = os.forkpty()
-        if child == 0:
-            # Its own session and its controlling terminal, on all three streams.
-            own = os.getsid(0) == os.tcgetpgrp(0) == os.getpid() and all(os.isatty(stream) for stream in (0, 1, 2))
-            os._exit(0 if own else 1)
-        ends = [end, *os.openpty()]
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-            raise Wrong("the child's streams are not its terminal")
-        os.write(ends[2], b"said")
-        same_again(os.read(ends[1], 100), b"said")
-        if hasattr(os, "login_tty"):  # 3.11
-            child = os.fork()
-            if child == 0:
-                os.login_tty(ends[2])
-                os._exit(0 if os.tcgetpgrp(0) == os.getpid() else 1)
-            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-                raise Wrong("login_tty did not make it the controlling terminal")
-    except FileNotFoundError as error:
-        return "unknown", f"this machine has no terminals: {error}"
-    finally:
-        for end in ends:
-            os.close(end)
     return "works"
 
 

@@ -49,6 +49,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("uuid", "uuid1 is unique between processes"),
     Feature("semaphores", "multiprocessing has locks and shared memory"),
     Feature("terminals", "programs get a terminal of their own, as the controlling one too", system="linux"),
+    Feature("line-speeds", "a line gets the speed that it is told, as serial ports want", system="linux"),
     Feature("free-threading", "the GIL is as the name of the ABI says"),
     Feature("platform-name", "extension modules are named for the target"),
     Feature("vsock", "sockets to virtual machines", system="linux"),
