@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from fips_setup import __main__ as command
 from fips_setup import actions, mac
 from fips_setup.child import Answer, ask, problem_off, problem_on
-from fips_setup.config import difference, module_config, settings_of, whole_config, with_mac
+from fips_setup.config import CHECKS, checks_of, difference, module_config, settings_of, whole_config, with_mac
 from fips_setup.mac import module_mac, sha256_in_python
 from fips_setup.places import Refused, Tree, tree_of
 from fips_setup.process import files_in_maps, version_in
@@ -99,6 +102,109 @@ def test_install_writes_the_new_mac_and_puts_the_old_files_back(tree: Tree, monk
     answering(monkeypatch, on(tree))
     actions.install(tree)
     assert check_mac(tree) == check_config(tree) == "right"
+
+
+@pytest.mark.parametrize("cut_off", ["module_config", "config"])
+def test_install_drops_no_check_that_one_of_the_files_has(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, cut_off: str
+) -> None:
+    path: Path = getattr(tree, cut_off)
+    path.write_text(path.read_text().replace("hmac-key-check = 1\n", ""))
+    answering(monkeypatch, on(tree))
+    actions.install(tree)
+    assert settings_of(tree.config.read_text())["hmac-key-check"] == "1"
+    assert check_mac(tree) == check_config(tree) == "right"
+
+
+def test_disable_takes_away_a_marker_that_is_a_directory_or_leaves_it(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, OFF)
+    (tree.marker / "in it").mkdir(parents=True)
+    with pytest.raises(Refused, match="something in it"):
+        actions.disable(tree)
+    assert tree.marked()
+    (tree.marker / "in it").rmdir()
+    actions.disable(tree)
+    assert sorted(path.name for path in tree.ssl.iterdir()) == ["fipsmodule.cnf", "openssl-fips.cnf", "ossl-modules"]
+
+
+def test_a_check_that_both_files_leave_out_is_said_and_install_turns_it_on(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.module.write_bytes(MODULE + b"\0hmac-key-check\0security-checks\0no-short-mac\0")
+    answering(monkeypatch, on(tree))
+    few = {**SETTINGS, "module-mac": config.module_mac(tree.module.read_bytes())}
+    tree.module_config.write_text(module_config(few))
+    tree.config.write_text(whole_config(few))
+    assert check_config(tree) == "fipsmodule.cnf: the module knows checks that are not on: no-short-mac"
+    actions.install(tree)
+    assert settings_of(tree.config.read_text())["no-short-mac"] == "1"
+    assert check_config(tree) == "right"
+
+
+def test_the_checks_are_those_that_the_proof_wants() -> None:
+    module = b"".join(f"{name}\0".encode() for name in CHECKS)
+    assert set(checks_of(module)) == config.checks_of(module) == set(CHECKS)
+    assert checks_of(module.replace(b"hmac-key-check", b"")) == []
+
+
+def test_two_at_once_end_alike(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = iter([False, True, True, False])
+    monkeypatch.setattr(Tree, "marked", lambda _: next(marked))
+    answering(monkeypatch, on(tree))
+    tree.marker.touch()
+    assert "already" in actions.enable(tree)
+    tree.marker.unlink()
+    answering(monkeypatch, OFF)
+    assert "already" in actions.disable(tree)
+
+
+def test_what_disable_advises_does_not_turn_it_on(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    tree.marker.touch()
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(Refused) as refused:
+        actions.disable(tree)
+    assert "still on" in refused.value.todo
+    assert "PYTHON_FIPS" not in refused.value.todo
+
+
+SHOWING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from fips_setup import __main__ as command
+from fips_setup.status import Status
+found = Status("on", [], "/a/pl\u00e4ce", None, "python3", None, None, "fips.so", "right", "right", [])
+command.tree_of, command.status = lambda _: None, lambda *_, **__: found
+sys.argv[1:] = ["status", "--require", sys.argv[2]]
+sys.exit(command.main())
+"""
+
+
+def shown(required: str, stdout: int) -> subprocess.CompletedProcess[bytes]:
+    command_line = [sys.executable, "-c", SHOWING, str(Path(command.__file__).parent.parent), required]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run(command_line, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False)
+
+
+@pytest.mark.parametrize(("required", "code"), [("on", 0), ("off", 1)])
+def test_a_status_whose_reader_has_seen_enough_ends_with_what_it_found(required: str, code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ran = shown(required, writing)
+    finally:
+        os.close(writing)
+    assert (ran.returncode, b"ipe" in ran.stderr) == (code, False), ran.stderr
+
+
+def test_a_status_is_shown_at_a_terminal_without_the_letters_of_the_path() -> None:
+    ran = shown("on", subprocess.PIPE)
+    assert ran.returncode == 0, ran.stderr
+    assert rb"/a/pl\xe4ce" in ran.stdout
 
 
 def test_a_missing_module_is_said(tree: Tree) -> None:

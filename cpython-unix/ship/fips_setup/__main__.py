@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -37,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     options = parser().parse_args()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths need not be of the letters that a terminal has
     try:
         tree = tree_of(code_file())
         if options.command == "status":
@@ -70,10 +73,14 @@ def _say_where(tree: Tree) -> None:
 
 def show(found: Status, *, as_json: bool, required: str | None) -> int:
     """Prints a status; the exit code."""
-    if as_json:
-        print(json.dumps(asdict(found), indent=2))
-    else:
-        _print(found)
+    try:
+        if as_json:
+            print(json.dumps(asdict(found), indent=2))
+        else:
+            _print(found)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head -1`, `| grep -q`: its reader has seen enough, and the exit code still counts
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if required is not None and found.fips != required:
         print(f"fips_setup: FIPS mode is {found.fips}, not {required}", file=sys.stderr)
         return 1

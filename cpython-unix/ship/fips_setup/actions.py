@@ -9,14 +9,15 @@ import pwd
 from pathlib import Path
 
 from .child import ask, problem_off, problem_on
-from .config import module_config, settings_of, whole_config, with_mac
+from .config import checks_of, module_config, of_both, settings_of, whole_config, with_mac
 from .mac import module_mac
 from .places import Refused, Tree
 
+_WHERE = "For a container, run this while its image is made; for a read-only tree, where it is made."
 ELSEWHERE = (
-    "FIPS mode can be had without a change of the tree: PYTHON_FIPS=1 in the environment turns it on.\n"
-    "For a container, run this while its image is made; for a read-only tree, where it is made."
+    f"FIPS mode can be had without a change of the tree: PYTHON_FIPS=1 in the environment turns it on.\n{_WHERE}"
 )
+STILL_ON = f"FIPS mode is still on: while that file is there, no variable turns it off.\n{_WHERE}"
 
 
 def enable(tree: Tree) -> str:
@@ -29,6 +30,8 @@ def enable(tree: Tree) -> str:
         return "FIPS mode was on already; a fresh interpreter says so"
     try:
         os.close(os.open(tree.marker, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
+        return enable(tree)  # somebody else did, this very moment
     except OSError as error:
         raise _no_change(tree, error) from error
     try:
@@ -51,10 +54,14 @@ def disable(tree: Tree) -> str:
             raise Refused(f"{tree.marker} is not there, and yet: {problem}")
         return "FIPS mode was off already; a fresh interpreter says so"
     aside = tree.marker.with_name(f".fips-enabled.{os.getpid()}")
+    if tree.marker.is_dir() and any(tree.marker.iterdir()):
+        raise Refused(f"{tree.marker} is a directory with something in it", "Move it away, then run disable once more.")
     try:
         tree.marker.rename(aside)
+    except FileNotFoundError:
+        return disable(tree)  # somebody else did, this very moment
     except OSError as error:
-        raise _no_change(tree, error) from error
+        raise _no_change(tree, error, STILL_ON) from error
     try:
         problem = problem_off(ask(tree))
     except BaseException:
@@ -63,7 +70,10 @@ def disable(tree: Tree) -> str:
     if problem is not None:
         aside.rename(tree.marker)
         raise Refused(f"without the marker a fresh interpreter does not work, so it was put back: {problem}")
-    aside.unlink()
+    if aside.is_dir() and not aside.is_symlink():
+        aside.rmdir()
+    else:
+        aside.unlink()
     _sync(tree.ssl)
     return "FIPS mode is off for every start of this tree's interpreter; a fresh one says so"
 
@@ -71,13 +81,15 @@ def disable(tree: Tree) -> str:
 def install(tree: Tree) -> str:
     """Writes both configuration files anew, for the module as it is on this machine, and has it test itself.
 
-    The checks that are on stay on: they are taken from the files as they are. Raises Refused when the module does not
-    load with them, and puts the old files back.
+    Every check is on that either file has on, or that the module knows (from 3.4 on), whatever was cut off or changed.
+    Raises Refused when the module does not load with them, and puts the old files back.
     """
     _require_module(tree)
     before = {path: path.read_bytes() if path.exists() else None for path in (tree.module_config, tree.config)}
     known = [settings_of(data.decode("utf-8", "replace")) for data in before.values() if data is not None]
-    settings = with_mac(next((one for one in known if one), {}), module_mac(tree.module.read_bytes()))
+    module = tree.module.read_bytes()
+    settings = of_both([*known, dict.fromkeys(checks_of(module), "1")])
+    settings = with_mac(settings, module_mac(module))
     after = {
         tree.module_config: module_config(settings).encode(),
         tree.config: whole_config(settings).encode(),
@@ -117,17 +129,17 @@ def _require_module(tree: Tree) -> None:
         )
 
 
-def _no_change(tree: Tree, error: OSError) -> Refused:
+def _no_change(tree: Tree, error: OSError, instead: str = ELSEWHERE) -> Refused:
     """A change that the system did not let us make: why, and what to do about it."""
     if error.errno == errno.EROFS:
-        return Refused(f"{tree.ssl} is on a read-only file system", ELSEWHERE)
+        return Refused(f"{tree.ssl} is on a read-only file system", instead)
     if error.errno in (errno.EACCES, errno.EPERM):
         owner = _owner(tree.ssl)
         return Refused(
             f"{tree.ssl} belongs to {owner} and can't be changed by {_name(os.geteuid())}",
-            f"Run the same command as {owner}. {ELSEWHERE}",
+            f"Run the same command as {owner}. {instead}",
         )
-    return Refused(f"{error.filename or tree.ssl}: {error.strerror}", ELSEWHERE)
+    return Refused(f"{error.filename or tree.ssl}: {error.strerror}", instead)
 
 
 def _owner(path: Path) -> str:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .places import Refused
 
 SECTION = "fips_sect"
 # Notes of another machine, and paths: OpenSSL's README-FIPS has the first not copied, and the tree may be moved.
 _NOT_KEPT = ("install-status", "install-mac", "module")
+
+# What a module can be told to check: fips_config(5) of OpenSSL 3.5. Nearly all are off where nothing is said.
+CHECKS = (
+    "security-checks", "signature-digest-check", "tls1-prf-ems-check", "no-short-mac", "drbg-no-trunc-md",
+    "dsa-sign-disabled", "tdes-encrypt-disabled", "rsa-pkcs15-pad-disabled", "rsa-pss-saltlen-check",
+    "rsa-sign-x931-pad-disabled", "pbkdf2-lower-bound-check", "ecdh-cofactor-check", "hmac-key-check", "kmac-key-check",
+    *(f"{kdf}-digest-check" for kdf in ("hkdf", "tls13-kdf", "tls1-prf", "sshkdf", "sskdf", "x963kdf")),
+    *(f"{kdf}-key-check" for kdf in ("hkdf", "kbkdf", "tls13-kdf", "tls1-prf", "sshkdf", "sskdf", "x963kdf")),
+    "x942kdf-key-check",
+)  # fmt: skip
+# It came with 3.4. From then on OpenSSL's build turns on all that there are; before, it may leave some off.
+_ALL_ON_SINCE = "hmac-key-check"
 
 _ACTIVATION = """\
 config_diagnostics = 1
@@ -42,6 +54,27 @@ def settings_of(text: str) -> dict[str, str]:
         elif section == SECTION and "=" in stripped:
             name, _, value = stripped.partition("=")
             settings[name.strip()] = value.strip()
+    return settings
+
+
+def checks_of(module: bytes) -> list[str]:
+    """The checks that a module knows and that its own build turned on: their names are in its bytes. In their order."""
+    known = [name for name in CHECKS if f"{name}\0".encode() in module]
+    return known if _ALL_ON_SINCE in known else []
+
+
+def checks_off(module: bytes, settings: Mapping[str, str]) -> list[str]:
+    """The checks that a module knows and that these settings do not turn on."""
+    return [name for name in checks_of(module) if settings.get(name) != "1"]
+
+
+def of_both(files: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The settings of several files as one: what is on in any of them is on, all else is as the first has it."""
+    settings: dict[str, str] = {}
+    for one in files:
+        for name, value in one.items():
+            if name not in settings or value == "1":
+                settings[name] = value
     return settings
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .child import why_no_hashes
-from .config import difference, settings_of
+from .config import checks_off, difference, settings_of
 from .mac import module_mac
 from .places import Tree, in_venv
 from .process import Libcrypto, libcryptos
@@ -112,12 +112,16 @@ def check_mac(tree: Tree) -> str:
 
 
 def check_config(tree: Tree) -> str:
-    """ "right", or how openssl-fips.cnf differs from what fipsmodule.cnf makes it."""
+    """ "right", or how openssl-fips.cnf differs from what fipsmodule.cnf makes it, or which checks both leave out."""
     try:
-        differs = difference(_text(tree.config), settings_of(_text(tree.module_config)))
+        settings = settings_of(_text(tree.module_config))
+        differs = difference(_text(tree.config), settings)
+        off = checks_off(tree.module.read_bytes(), settings)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
-    return "right" if differs is None else f"{tree.config.name}: {differs}"
+    if differs is not None:
+        return f"{tree.config.name}: {differs}"
+    return f"{tree.module_config.name}: the module knows checks that are not on: {', '.join(off)}" if off else "right"
 
 
 def _text(path: Path) -> str:
