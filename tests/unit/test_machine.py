@@ -109,6 +109,7 @@ def test_a_package_that_does_not_unpack_whole_leaves_no_compiler_rt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What a full disk cut off would else be linked into everything from then on."""
+    monkeypatch.chdir(tmp_path)  # where the stand-in for apt-get leaves its file, whatever it is asked
     programs = tmp_path / "bin"
     programs.mkdir()
     names = " ".join(runtime_names("aarch64"))
