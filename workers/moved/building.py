@@ -75,8 +75,10 @@ def _linked_extension(tree: Tree, scratch: Path) -> str | None:
 
 
 def _by_config(tree: Tree) -> tuple[Path, list[str]]:
-    script = tree.root / "bin" / f"{interpreter(tree).name}-config"
-    return script, ["--cflags", "--ldflags", "--embed"]
+    """Through a link to `bin`: what lies above the link is no part of the tree."""
+    link = tree.root.with_name("link-to-bin")
+    link.symlink_to(tree.root / "bin")
+    return link / f"{interpreter(tree).name}-config", ["--cflags", "--ldflags", "--embed"]
 
 
 def _by_pkg_config(tree: Tree) -> tuple[Path, list[str]]:
