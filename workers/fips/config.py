@@ -21,6 +21,7 @@ SECTION = "fips_sect"
 _NOT_TO_BE_COPIED = ("install-status", "install-mac")
 
 # What a module can be told to check, as OpenSSL 3.5 names it in fips_config(5). Nearly all are off if nothing is said.
+# fips_setup, which archives have and which has nothing of ours to import, keeps the same; a test compares them.
 _CHECKS = (
     "security-checks", "signature-digest-check", "tls1-prf-ems-check", "no-short-mac", "drbg-no-trunc-md",
     "dsa-sign-disabled", "tdes-encrypt-disabled", "rsa-pkcs15-pad-disabled", "rsa-pss-saltlen-check",
