@@ -129,4 +129,4 @@ print("set and read back")
 
 def test_the_speed_of_a_line_can_be_set(bare_root: Root) -> None:
     ran = bare_root.run("-I", "-c", SPEEDS)
-    assert (ran.code, ran.out) == (0, "set and read back"), ran.err
+    assert (ran.code, ran.out) == (0, "set and read back\n"), ran.err
