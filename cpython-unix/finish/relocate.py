@@ -23,9 +23,17 @@ _TOOL = re.compile(rf"(?<![\w./-])(?:{_NAMES})(?![\w+.-])")
 # The prefix where it stands as a path of its own or begins one.
 _PREFIX = re.compile(r"(?<![\w.])/install(?![\w-])")
 
-# A shell reads the second line and ends there; Python reads it as a string.
+# A shell reads the lines up to exec's arguments and ends there; Python reads them as a string. Links are followed one
+# by one: realpath and readlink -f came to macOS with 13 and 12.3. In $( ), no variable goes on to Python.
 _SHEBANG = """#!/bin/sh
-'''exec' "$(dirname -- "$(realpath -- "$0")")/{python}" "$0" "$@"
+'''exec' "$(
+  file=$0
+  while [ -L "$file" ]; do
+    to=$(readlink "$file")
+    case $to in (/*) file=$to ;; (*) file=$(dirname -- "$file")/$to ;; esac
+  done
+  dirname -- "$file"
+)/{python}" "$0" "$@"
 ' '''
 """
 

@@ -18,8 +18,10 @@ home=$DESTDIR$PREFIX/build-python
 mkdir -p "$home/bin" "$home/lib/python$PYTHON_VERSION/lib-dynload"
 cp "$built" "$home/bin/python$PYTHON_VERSION"
 "$STRIP" "$home/bin/python$PYTHON_VERSION"
-find Lib \( -name test -o -name tests -o -name idlelib -o -name lib2to3 -o -name __pycache__ \) -prune -o -name '*.py' -print |
-  tar cf - -T - | tar xf - -C "$home" --transform="s,^Lib,lib/python$PYTHON_VERSION,"
+find Lib \( -name test -o -name tests -o -name idlelib -o -name lib2to3 -o -name __pycache__ \) -prune -o -name '*.py' -print >library
+tar cf library.tar --transform="s,^Lib,lib/python$PYTHON_VERSION," -T library
+tar xf library.tar -C "$home"
+rm library.tar
 touch "$home/lib/python$PYTHON_VERSION/lib-dynload/.empty"
 
 "$home/bin/python$PYTHON_VERSION" -E -s -S -B -c 'import argparse, ast, contextlib, importlib.util, re, typing'

@@ -54,7 +54,12 @@ fi
 
 build=$DESTDIR/python/build
 mkdir -p "$build"
-find Modules Objects Parser Programs Python -name '*.o' | LC_ALL=C sort | tar cf - -T - | tar xf - -C "$build"
+# One command after the other: of a pipe, the shell would see the last one's failure only.
+find Modules Objects Parser Programs Python -name '*.o' >object-files
+LC_ALL=C sort -o object-files object-files
+tar cf objects.tar -T object-files
+tar xf objects.tar -C "$build"
+rm objects.tar
 for file in Modules/config.c Modules/config.c.in Modules/Setup Modules/Setup.local Modules/Setup.bootstrap \
   Modules/Setup.stdlib Python/frozen.c; do
   if [ -f "$file" ]; then

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -88,8 +91,40 @@ def test_pkg_config_files_and_scripts_find_their_own_tree(relocate: ModuleType, 
     relocate.rewrite_shebangs(tmp_path)
 
     assert pc.read_text().startswith("prefix=${pcfiledir}/../..\n")
-    assert script.read_text().startswith("#!/bin/sh\n'''exec' \"$(dirname")
     compile(script.read_text(), "pydoc3.13", "exec")
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"], ["busybox", "sh"]], ids=lambda shell: shell[0])
+def test_a_script_finds_its_interpreter_through_links(relocate: ModuleType, tmp_path: Path, shell: list[str]) -> None:
+    program = shutil.which(shell[0])
+    if program is None:
+        pytest.skip(f"no {shell[0]} here")
+    tree = tmp_path / "a tree über $HOME"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin" / "python3.13").symlink_to(sys.executable)
+    script = tree / "bin" / "pydoc3.13"
+    script.write_text("#!/install/bin/python3.13\nimport os, sys\nprint(sys.argv[1:], os.environ.get('file'))\n")
+    script.chmod(0o755)
+    relocate.rewrite_shebangs(tree)
+    (tree / "bin" / "pydoc3").symlink_to("pydoc3.13")
+    (tmp_path / "to bin").symlink_to(tree / "bin")
+    (tmp_path / "tool").symlink_to("to bin/pydoc3")
+    # All that there was before macOS 12.3: readlink without options.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "readlink").write_text('#!/bin/sh\ncase $1 in -*) exit 1 ;; esac\nexec /usr/bin/readlink "$1"\n')
+    (tools / "readlink").chmod(0o755)
+    (tools / "dirname").symlink_to("/usr/bin/dirname")
+
+    for path in (script, tree / "bin" / "pydoc3", tmp_path / "to bin" / "pydoc3", tmp_path / "tool"):
+        ran = subprocess.run(
+            [program, *shell[1:], str(path), "a b", "*"],
+            env={"PATH": str(tools), "file": "kept"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.stdout, ran.stderr) == ("['a b', '*'] kept\n", ""), path
 
 
 def test_a_path_of_the_build_that_is_left_is_named(relocate: ModuleType, tmp_path: Path) -> None:
