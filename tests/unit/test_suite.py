@@ -37,8 +37,8 @@ def how(exit_code: int, xml: bytes | None, wall_s: float = 1.0) -> list[tuple[st
 
 
 def test_tests_are_counted_and_failures_named() -> None:
-    assert outcome_of("test_x", left(0, GOOD)) == Outcome(1, 0, ())
-    assert outcome_of("test_x", left(2, BAD)) == Outcome(2, 1, (Broken(TEST, "failed", "no"),))
+    assert outcome_of("test_x", left(0, GOOD)) == Outcome(1, 0, (), frozenset({"a"}))
+    assert outcome_of("test_x", left(2, BAD)) == Outcome(2, 1, (Broken(TEST, "failed", "no"),), frozenset({TEST, "b"}))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,18 @@ def test_a_flaky_one_may_pass_or_fail() -> None:
     pins = [Pin("test_x", (TEST,), "a race of upstream's", flaky=True)]
     assert judge(failing(), pins, WHERE).ok
     assert judge(failing(TEST), pins, WHERE).failures[0].flaky
+
+
+def test_a_flaky_one_has_to_be_there() -> None:
+    pins = [Pin("test_x", (TEST,), "a race of upstream's", flaky=True)]
+
+    def told(exit_code: int, xml: bytes) -> dict[tuple[str, Mode], Outcome]:
+        return {("test_x", "off"): outcome_of("test_x", left(exit_code, xml))}
+
+    assert not judge(told(0, GOOD.replace(b'"a"', f'"{TEST}"'.encode())), pins, WHERE).vanished
+    assert [one.test for one in judge(told(0, GOOD), pins, WHERE).vanished] == [TEST]
+    # A file that crashed may not have come to it.
+    assert not judge(told(139, GOOD), pins, WHERE).vanished
 
 
 @pytest.mark.parametrize(
@@ -278,4 +290,4 @@ def test_numbers_that_are_none_end_no_run() -> None:
     left = Left(
         0, 1.0, 60, b'<testsuites><testsuite tests="many" errors="-"><testcase name="a"/></testsuite></testsuites>', ""
     )
-    assert outcome_of("test_x", left) == Outcome(1, 0, ())
+    assert outcome_of("test_x", left) == Outcome(1, 0, (), frozenset({"a"}))

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 
 from workers.reports.suite import Failed, Mode, Vanished
 from workers.suite.data import Pin, Where
-from workers.suite.junit import Broken, Outcome
-
-# A pinned name of these kinds says nothing of the tests inside, which were not all run.
-_WHOLE_FILE = frozenset(
-    {"skipped", "crashed", "timed out", "could not be run", "cut short", "not told", "no such file"}
-)
+from workers.suite.junit import WHOLE_FILE, Broken, Outcome
 
 _FINAL = frozenset({"skipped", "timed out", "no such file"})
 
@@ -48,14 +43,19 @@ def judge(
         pinned = {test: pin for pin in pins if pin.file == file and pin.applies(where, mode) for test in pin.tests}
         failures += [_failed(file, mode, broken, pinned) for broken in _once(outcome.broken)]
         names = {broken.test for broken in outcome.broken}
-        if any(broken.how in _WHOLE_FILE for broken in outcome.broken):
+        if any(broken.how in WHOLE_FILE for broken in outcome.broken):
             names |= {test for test in pinned if test != file}
         vanished += [
             Vanished(file, test, mode, pin.reason)
             for test, pin in pinned.items()
-            if test not in names and not pin.flaky
+            if (test not in names if not pin.flaky else _is_gone(test, outcome))
         ]
     return Verdict(failures, [*vanished, *(_gone(outcomes, pins, where) if whole else ())])
+
+
+def _is_gone(test: str, outcome: Outcome) -> bool:
+    """Whether a file that has told all its tests has none of this name: what may also pass has to be there to pass."""
+    return outcome.names is not None and test not in outcome.names
 
 
 def _gone(outcomes: Mapping[tuple[str, Mode], Outcome], pins: Sequence[Pin], where: Where) -> Iterator[Vanished]:
@@ -109,7 +109,7 @@ def _short(test: str, mode: Mode) -> str:
 
 
 def _how(failure: Failed) -> str:
-    return f" {failure.how}" if failure.how in _WHOLE_FILE else ""
+    return f" {failure.how}" if failure.how in WHOLE_FILE else ""
 
 
 def _once(broken: Iterable[Broken]) -> list[Broken]:

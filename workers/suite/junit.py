@@ -13,6 +13,8 @@ from workers.reports.suite import How
 _ALL_GOOD, _BAD_TEST, _NO_TESTS_RAN = 0, 2, 4
 # What `timeout` of coreutils ends with: when the program ended upon its signal, and when it had to be killed.
 _TIMED_OUT = (124, 137)
+# A file that ends in one of these ways says nothing of the tests inside, which were not all run.
+WHOLE_FILE = frozenset({"skipped", "crashed", "timed out", "could not be run", "cut short", "not told", "no such file"})
 _SAID = 4000
 # All of CPython's tests together, some 50,000, would fit. The tested interpreter writes it, so it can be of any size.
 MOST_XML = 32_000_000
@@ -29,11 +31,15 @@ class Broken:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a test file: numbers of tests that ran and of those skipped, and all that did not pass."""
+    """What became of a test file: numbers of tests that ran and of those skipped, and all that did not pass.
+
+    names: of all tests, those that passed or were skipped too; None where not all are told.
+    """
 
     run: int = 0
     skipped: int = 0
     broken: Sequence[Broken] = field(default_factory=tuple)
+    names: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,9 @@ def outcome_of(file: str, left: Left) -> Outcome:
         broken.append(Broken(file, "skipped", _end(left.log)))
     else:
         broken += _contradictions(file, left, root, cases, broken)
-    return Outcome(run, skipped, tuple(broken))
+    names = frozenset(name for case in cases if (name := case.get("name")) is not None)
+    told = not any(one.how in WHOLE_FILE for one in broken)
+    return Outcome(run, skipped, tuple(broken), names if told else None)
 
 
 def _whole_file(file: str, left: Left) -> Broken | None:
