@@ -100,6 +100,9 @@ _ARCHIVES = {
 # them from the kernel, or from a newer glibc where there is one (glibc-syscalls.toml, sem-clockwait.toml).
 _BEYOND_THE_FLOOR = ("ac_cv_func_memfd_create=yes", "ac_cv_func_copy_file_range=yes", "ac_cv_func_sem_clockwait=yes")
 
+# Edits bring what the header has (bluetooth.toml): none of BlueZ's is in the sysroot.
+_WITHOUT_HEADERS = ("ac_cv_header_bluetooth_bluetooth_h=yes",)
+
 # Edits have these without libutil and librt, and CPython login_tty (glibc-libraries.toml): neither is to be linked.
 _WITHOUT_LIBRARIES = (
     "ac_cv_func_openpty=yes", "ac_cv_func_forkpty=yes", "ac_cv_search_login_tty=no",
@@ -256,7 +259,8 @@ def configure_arguments(cell: Cell) -> list[str]:
         *_ANSWERS,
     ]
     if target.os == "linux":
-        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb", *_BEYOND_THE_FLOOR, *_WITHOUT_LIBRARIES]
+        arguments += ["--with-readline=editline", "--with-dbmliborder=bdb"]
+        arguments += [*_BEYOND_THE_FLOOR, *_WITHOUT_HEADERS, *_WITHOUT_LIBRARIES]
     else:
         arguments += ["--with-readline=editline", "--with-dbmliborder=ndbm", *_MACOS_ANSWERS]
     if version <= (3, 10):

@@ -289,6 +289,27 @@ def _vsock() -> Outcome:
     return "works"
 
 
+@probe("bluetooth")
+def _bluetooth() -> Outcome:
+    import socket
+
+    family = getattr(socket, "AF_BLUETOOTH", None)
+    if family is None:
+        return "absent", "socket.AF_BLUETOOTH"
+    same_again(int(family), 31)
+    plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    # Few machines have Bluetooth, so the kernel refuses the address at a socket of another kind: with an errno, which
+    # CPython's own refusals have not.
+    with socket.socket(family, socket.SOCK_STREAM, socket.BTPROTO_RFCOMM, fileno=plain.detach()) as other:
+        try:
+            other.connect(("00:11:22:33:44:55", 3))
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EAFNOSUPPORT):
+                return "works"
+            raise
+    raise Wrong("a socket of another kind took a Bluetooth address")
+
+
 @probe("getrandom")
 def _getrandom() -> Outcome:
     return called(lambda: os.getrandom(8))

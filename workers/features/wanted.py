@@ -53,6 +53,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("free-threading", "the GIL is as the name of the ABI says"),
     Feature("platform-name", "extension modules are named for the target"),
     Feature("vsock", "sockets to virtual machines", system="linux"),
+    Feature("bluetooth", "sockets of Bluetooth take its addresses", system="linux"),
     Feature("getrandom", "getrandom is called, or its absence said", system="linux"),
     Feature("pidfd_open", "pidfd_open is called, or its absence said", system="linux"),
     Feature("memfd_create", "memfd_create is called, or its absence said", system="linux"),
