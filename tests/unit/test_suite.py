@@ -122,6 +122,8 @@ def test_only_the_mode_that_a_gone_file_is_pinned_for_counts() -> None:
     both, on = Pin("test_x", (TEST,), "r", flaky=True), Pin("test_x", (TEST,), "r", fips="on")
     assert judge(outcomes, [both], WHERE, whole=True).ok
     assert [one.mode for one in judge(outcomes, [on], WHERE, whole=True).vanished] == ["on"]
+    absent = Pin("test_sqlite3", ("test_sqlite3",), "left out by this release", how="no such file")
+    assert judge(outcomes, [absent], WHERE, whole=True).ok
     elsewhere = Pin("test_old", (TEST,), "r", releases=("0.0.1",))
     assert judge(outcomes, [elsewhere], WHERE, whole=True).ok
 
