@@ -118,7 +118,9 @@ def test_a_newer_c_librarys_clock_is_used(python: Path) -> None:
 
 @pytest.fixture(scope="module")
 def old_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The C library of Debian 11, glibc 2.31: the oldest that Debian's mirrors still carry."""
+    """The C library of Debian 11, glibc 2.31: the oldest that Debian's mirrors still carry. With libcrypt.so.1, which
+    _crypt needs up to 3.12 and was one of glibc's own libraries before.
+    """
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
     if missing:
         pytest.skip(f"needs {' and '.join(missing)}")
@@ -138,13 +140,15 @@ def old_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "Dir::Cache": scratch / "cache",
         "APT::Sandbox::User": "root",
     }
+    packages = ("libc6", "libcrypt1")
     apt = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
-    for command in ([*apt, "update"], [*apt, "download", "libc6"]):
+    for command in ([*apt, "update"], [*apt, "download", *packages]):
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            pytest.skip(f"no libc6 of Debian 11 can be had: {done.stderr.strip().splitlines()[-1:]}")
-    (package,) = scratch.glob("libc6_*.deb")
-    subprocess.run(["dpkg-deb", "-x", str(package), str(scratch / "unpacked")], check=True)
+            pytest.skip(f"{packages} of Debian 11 can't be had: {done.stderr.strip().splitlines()[-1:]}")
+    for name in packages:
+        (package,) = scratch.glob(f"{name}_*.deb")
+        subprocess.run(["dpkg-deb", "-x", str(package), str(scratch / "unpacked")], check=True)
     return scratch / "unpacked"
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.real.uv import PINS, Uv, uv_at
+from tests.real.uv import Uv, pins, uv_at
 from workers.fips.running import run
 from workers.fips.tampering import MD5_OF_ABC
 from workers.fips.tree import Tree, tree_at
@@ -47,9 +47,14 @@ def uv(tmp_path_factory: pytest.TempPathFactory) -> Uv:
     return uv_at(tmp_path_factory.mktemp("uv"))
 
 
+def version_of(archive: Path) -> str:
+    """The release that an archive's name says, such as 3.13.15."""
+    return archive.name.removeprefix("cpython-").partition("-")[0]
+
+
 def catalogue(archive: Path) -> dict[str, object]:
     """What uv is told of an archive: the fields of its own list, all of which it wants."""
-    version = archive.name.removeprefix("cpython-").partition("-")[0]
+    version = version_of(archive)
     major, minor, patch = (int(part) for part in version.split("."))
     triple = native_target() or ""
     entry = {
@@ -73,21 +78,22 @@ def venv(uv: Uv, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         pytest.skip(f"uv unpacks .tar.gz and .tar.zst, not {archive.name}")
     place = tmp_path_factory.mktemp("venv")
     (place / "catalogue.json").write_text(json.dumps(catalogue(archive)))
-    version = archive.name.removeprefix("cpython-").partition("-")[0]
+    version = version_of(archive)
     uv("python", "install", version, "--python-downloads-json-url", place / "catalogue.json")
     uv("venv", "--python", version, place / "a venv")
-    wanted = [f"{name}=={PINS[name]}" for name in ("numpy", "cryptography")]
+    wanted = [f"{name}=={pins(version)[name]}" for name in ("numpy", "cryptography")]
     uv("pip", "install", "--only-binary", ":all:", *wanted, VIRTUAL_ENV=str(place / "a venv"))
     return place / "a venv"
 
 
 @pytest.mark.parametrize("fips", ["", "1"])
-def test_uv_installs_the_archive_and_packages_run_in_a_venv_of_it(venv: Path, fips: str) -> None:
+def test_uv_installs_the_archive_and_packages_run_in_a_venv_of_it(venv: Path, archive: Path, fips: str) -> None:
+    wanted = pins(version_of(archive))
     ran = run(venv / "bin" / "python", ["-c", WORK], {"PYTHON_FIPS": fips})
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == {
-        "numpy": [PINS["numpy"], 180],
-        "cryptography": [PINS["cryptography"], "a message"],
+        "numpy": [wanted["numpy"], 180],
+        "cryptography": [wanted["cryptography"], "a message"],
         "aes": "a message",
     }
     md5 = run(venv / "bin" / "python", ["-c", MD5], {"PYTHON_FIPS": fips})

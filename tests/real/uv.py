@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,11 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-PINS = dict(
-    line.split("==") for line in REQUIREMENTS.read_text().splitlines() if line.strip() and not line.startswith("#")
-)
+
+
+def pins(version: str) -> dict[str, str]:
+    """The pinned releases by name, for a CPython of this version, such as 3.11 or 3.13.5."""
+    lines = [line for line in REQUIREMENTS.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    minor = {"python_version": ".".join(version.split(".")[:2])}
+    wanted = [one for one in map(Requirement, lines) if one.marker is None or one.marker.evaluate(minor)]
+    return {one.name: str(one.specifier).removeprefix("==") for one in wanted}
 
 
 def pip_says(name: str) -> list[str]:
@@ -42,7 +49,7 @@ class Uv:
 
 def uv_at(home: Path) -> Uv:
     """The pinned uv, installed below `home`; skips the test where no package index gives it."""
-    pinned = f"uv=={PINS['uv']}"
+    pinned = f"uv=={pins(platform.python_version())['uv']}"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(home / "bin"), pinned]
     got = subprocess.run(command, capture_output=True, text=True, check=False)
     if got.returncode != 0:
