@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from workers.edits import EDITS
+from tests.unit.edit_programs import compiled
 
 PROGRAM = """
 #include <stddef.h>
@@ -24,6 +20,11 @@ int main(void) {
     printf("sco %zu %zu\\n", sizeof(struct sockaddr_sco), offsetof(struct sockaddr_sco, sco_bdaddr));
     printf("hci %zu %zu %zu\\n", sizeof(struct sockaddr_hci), offsetof(struct sockaddr_hci, hci_dev),
            offsetof(struct sockaddr_hci, hci_channel));
+    struct sockaddr_rc rc;
+    struct sockaddr_l2 l2;
+    struct sockaddr_hci hci;
+    printf("members %zu %zu %zu %zu %zu %zu\\n", sizeof(rc.rc_channel), sizeof(l2.l2_psm), sizeof(l2.l2_cid),
+           sizeof(l2.l2_bdaddr_type), sizeof(hci.hci_dev), sizeof(hci.hci_channel));
     printf("%d %d %d\\n", AF_BLUETOOTH, SOL_BLUETOOTH, SOL_RFCOMM);
     return 0;
 }
@@ -31,14 +32,6 @@ int main(void) {
 
 
 def test_addresses_are_laid_out_as_the_kernel_reads_them(tmp_path: Path) -> None:
-    compiler = next((path for name in ("cc", "gcc", "clang", "clang-22") if (path := shutil.which(name))), None)
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs a C compiler on Linux")
-    (tmp_path / "probe.c").write_text(PROGRAM)
-    program = tmp_path / "probe"
-    subprocess.run(
-        [compiler, "-std=c11", "-Wall", "-Werror", "-I", str(EDITS), str(tmp_path / "probe.c"), "-o", str(program)],
-        check=True,
-    )
+    program = compiled(tmp_path, PROGRAM, "-std=c11", "-Werror")
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == ["rc 10 2 8", "l2 14 2 4 10 12", "sco 8 2", "hci 6 2 4", "31 274 18"]
+    assert said == ["rc 10 2 8", "l2 14 2 4 10 12", "sco 8 2", "hci 6 2 4", "members 1 2 2 1 2 2", "31 274 18"]

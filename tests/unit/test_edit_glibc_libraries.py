@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from workers.edits import EDITS
+from tests.unit.edit_programs import compiled
 
 TERMINALS = """
 #define _GNU_SOURCE
@@ -56,17 +54,6 @@ int main(int count, char **names) {
     return 0;
 }
 """
-
-
-def compiled(tmp_path: Path, source: str, *libraries: str) -> Path:
-    compiler = next((path for name in ("cc", "gcc", "clang", "clang-22") if (path := shutil.which(name))), None)
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs a C compiler on Linux")
-    (tmp_path / "probe.c").write_text(source)
-    program = tmp_path / "probe"
-    command = [compiler, "-Wall", "-I", str(EDITS), str(tmp_path / "probe.c"), "-o", str(program), *libraries]
-    subprocess.run(command, check=True)
-    return program
 
 
 def test_both_ends_are_one_terminal_and_a_child_gets_it_as_its_own(tmp_path: Path) -> None:
