@@ -1,12 +1,15 @@
-"""What pymint mends in Buildbot 4.3. Each with the reason, and a test that fails once it is not needed any more."""
+"""What pymint mends in Buildbot 4.3. Each with the reason; a test asks again at Buildbot's next version."""
 
 from __future__ import annotations
 
+from json import JSONEncoder
 from typing import Any
 
 from buildbot.db.buildrequests import BuildRequestsConnectorComponent
 from buildbot.www import auth
+from buildbot.www.rest import V2RootResource
 from buildbot.www.service import BuildbotSession
+from twisted.internet import reactor
 
 
 def _set_build_requests_priority(self: Any, brids: list[int], priority: int) -> Any:
@@ -35,7 +38,37 @@ def _update_session(self: Any, request: Any) -> None:
     request.addCookie(name, self.uid, path=b"/", secure=secure, httpOnly=True, sameSite="lax")
 
 
+def _write_json_data(request: Any, encoder: JSONEncoder, data: Any) -> None:
+    """Buildbot writes to the connection from its thread, while the reactor closes it where the client has left.
+
+    The reactor then takes a closed descriptor for an open one. Each connection to come gets that number and is dropped:
+    the page and the API answer nobody any more, until a restart (Twisted's issue 11625 names the cause). The thread
+    here encodes, the reactor writes. Runs in a thread.
+    """
+    chunks = []
+    for chunk in encoder.iterencode(data):
+        if _left(request):
+            return
+        chunks.append(chunk)
+    # Asked for before this thread's end is told, after which Buildbot finishes the request: the order is kept.
+    reactor.callFromThread(_send, request, "".join(chunks).encode())
+
+
+def _send(request: Any, body: bytes) -> None:
+    if _left(request):
+        return
+    request.setHeader(b"content-length", b"%d" % len(body))
+    if request.method != b"HEAD":
+        request.write(body)
+
+
+def _left(request: Any) -> bool:
+    """Where the connection is lost a request is not finished, but has no channel."""
+    return bool(request.finished) or request.channel is None
+
+
 def mend() -> None:
     """Safe to repeat."""
+    V2RootResource._write_json_data = staticmethod(_write_json_data)
     BuildRequestsConnectorComponent.set_build_requests_priority = _set_build_requests_priority
     BuildbotSession.updateSession = _update_session

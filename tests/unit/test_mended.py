@@ -1,0 +1,69 @@
+"""What is changed in Buildbot: that Buildbot is still the one that it is for, and who writes to a connection."""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import version
+from json import JSONEncoder
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+
+from master import mended
+
+
+class Request(SimpleNamespace):
+    """finished and channel as Twisted's request has them."""
+
+    def __init__(self, method: bytes = b"GET") -> None:
+        super().__init__(method=method, finished=0, channel=object(), headers={}, written=b"")
+
+    def setHeader(self, name: bytes, value: bytes) -> None:
+        self.headers[name] = value
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the reactor was asked to call."""
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(reactor, "callFromThread", lambda *call: found.append(call))
+    return found
+
+
+def write(request: Request, data: object) -> None:
+    one = threading.Thread(target=mended._write_json_data, args=(request, JSONEncoder(), data))
+    one.start()
+    one.join()
+
+
+def test_each_mend_is_looked_at_again_with_another_buildbot() -> None:
+    found = version("buildbot")
+    assert found.startswith("4.3."), f"Buildbot is {found}: are the mends of master/mended.py needed still, and right?"
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"GET", b'{"a": "\\u00fc"}'), (b"HEAD", b"")])
+def test_the_thread_encodes_and_the_reactor_writes(asked: list[tuple[Any, ...]], method: bytes, body: bytes) -> None:
+    request = Request(method)
+    write(request, {"a": "ü"})
+    assert (request.headers, request.written) == ({}, b"")
+    ((function, *arguments),) = asked
+    function(*arguments)
+    assert (request.headers, request.written) == ({b"content-length": b"15"}, body)
+
+
+@pytest.mark.parametrize("change", [{"finished": 1}, {"channel": None}])
+def test_nothing_is_written_to_who_has_left(asked: list[tuple[Any, ...]], change: dict[str, Any]) -> None:
+    left_before, left_meanwhile = Request(), Request()
+    vars(left_before).update(change)
+    write(left_before, {})
+    assert asked == []
+    write(left_meanwhile, {})
+    vars(left_meanwhile).update(change)
+    ((function, *arguments),) = asked
+    function(*arguments)
+    assert (left_meanwhile.headers, left_meanwhile.written) == ({}, b"")
