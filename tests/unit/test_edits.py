@@ -160,3 +160,30 @@ def test_an_edit_that_can_not_be_read_is_named(edits: Path, text: str) -> None:
 @pytest.mark.parametrize("minor", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_every_edit_of_the_repository_reads(minor: str) -> None:
     assert "fips-switch" in {edit.name for edit in edits_for(minor, directory=EDITS)}
+
+
+# As CPython 3.10.10 has them; 3.9.2 and 3.11's first alpha have the same commands.
+MAKEFILE_OF_3_10 = """\
+LIBRARY_DEPS=	@LIBRARY_DEPS@
+
+$(BUILDPYTHON):	Programs/python.o $(LIBRARY_DEPS)
+	$(LINKCC) $(PY_CORE_LDFLAGS) $(LINKFORSHARED) -o $@ Programs/python.o $(BLDLIBRARY) $(LIBS) $(MODLIBS) $(SYSLIBS)
+
+Programs/_testembed: Programs/_testembed.o $(LIBRARY_DEPS)
+	$(LINKCC) $(PY_CORE_LDFLAGS) $(LINKFORSHARED) -o $@ Programs/_testembed.o $(BLDLIBRARY) $(LIBS) $(MODLIBS) $(SYSLIBS)
+"""
+
+
+def test_the_interpreter_of_3_10_is_linked_as_those_of_later_versions(source: Path, tmp_path: Path) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    for name in ("interpreter-link", "interpreter-static"):
+        (chosen / f"{name}.toml").write_text((EDITS / f"{name}.toml").read_text())
+    (source / "Makefile.pre.in").write_text(MAKEFILE_OF_3_10)
+    apply_edits(source, "3.10", directory=chosen)
+    lines = (source / "Makefile.pre.in").read_text().splitlines()
+    assert lines[1:3] == ["LINK_PYTHON_DEPS=$(LIBRARY_OBJS)", "LINK_PYTHON_OBJS=$(LIBRARY_OBJS)"]
+    assert lines[4] == "$(BUILDPYTHON):\tPrograms/python.o $(LINK_PYTHON_DEPS)"
+    assert lines[5].endswith("-o $@ Programs/python.o $(LINK_PYTHON_OBJS) $(LIBS) $(MODLIBS) $(SYSLIBS)")
+    assert lines[7] == "Programs/_testembed: Programs/_testembed.o $(LIBRARY_DEPS)"
+    assert lines[8].endswith("-o $@ Programs/_testembed.o $(BLDLIBRARY) $(LIBS) $(SYSLIBS)")
