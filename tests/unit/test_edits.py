@@ -162,16 +162,10 @@ def test_every_edit_of_the_repository_reads(minor: str) -> None:
     assert "fips-switch" in {edit.name for edit in edits_for(minor, directory=EDITS)}
 
 
-# As CPython 3.10.10 has them; 3.9.2 and 3.11's first alpha have the same commands.
-MAKEFILE_OF_3_10 = """\
-LIBRARY_DEPS=	@LIBRARY_DEPS@
-
-$(BUILDPYTHON):	Programs/python.o $(LIBRARY_DEPS)
-	$(LINKCC) $(PY_CORE_LDFLAGS) $(LINKFORSHARED) -o $@ Programs/python.o $(BLDLIBRARY) $(LIBS) $(MODLIBS) $(SYSLIBS)
-
-Programs/_testembed: Programs/_testembed.o $(LIBRARY_DEPS)
-	$(LINKCC) $(PY_CORE_LDFLAGS) $(LINKFORSHARED) -o $@ Programs/_testembed.o $(BLDLIBRARY) $(LIBS) $(MODLIBS) $(SYSLIBS)
-"""
+def rule_of_3_10(target: str, source: str) -> str:
+    """How CPython 3.10.10's Makefile links a program; 3.9.2 and 3.11's first alpha have the same command."""
+    command = f"$(LINKCC) $(PY_CORE_LDFLAGS) $(LINKFORSHARED) -o $@ Programs/{source}.o"
+    return f"{target}Programs/{source}.o $(LIBRARY_DEPS)\n\t{command} $(BLDLIBRARY) $(LIBS) $(MODLIBS) $(SYSLIBS)\n"
 
 
 def test_the_interpreter_of_3_10_is_linked_as_those_of_later_versions(source: Path, tmp_path: Path) -> None:
@@ -179,7 +173,8 @@ def test_the_interpreter_of_3_10_is_linked_as_those_of_later_versions(source: Pa
     chosen.mkdir()
     for name in ("interpreter-link", "interpreter-static"):
         (chosen / f"{name}.toml").write_text((EDITS / f"{name}.toml").read_text())
-    (source / "Makefile.pre.in").write_text(MAKEFILE_OF_3_10)
+    rules = [rule_of_3_10("$(BUILDPYTHON):\t", "python"), rule_of_3_10("Programs/_testembed: ", "_testembed")]
+    (source / "Makefile.pre.in").write_text("\n".join(["LIBRARY_DEPS=\t@LIBRARY_DEPS@\n", *rules]))
     apply_edits(source, "3.10", directory=chosen)
     lines = (source / "Makefile.pre.in").read_text().splitlines()
     assert lines[1:3] == ["LINK_PYTHON_DEPS=$(LIBRARY_OBJS)", "LINK_PYTHON_OBJS=$(LIBRARY_OBJS)"]
