@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable, Generator
 from json import JSONEncoder
 from typing import Any
 
+from buildbot.db import logs
 from buildbot.db.buildrequests import BuildRequestsConnectorComponent
 from buildbot.www import auth
 from buildbot.www.rest import V2RootResource
 from buildbot.www.service import BuildbotSession
-from twisted.internet import reactor
+from twisted.internet import reactor, threads
 
 
 def _set_build_requests_priority(self: Any, brids: list[int], priority: int) -> Any:
@@ -67,8 +69,22 @@ def _left(request: Any) -> bool:
     return bool(request.finished) or request.channel is None
 
 
+async def _iter_on_pool(
+    generator_sync: Callable[[], Generator[Any, None, None]], *, reactor: Any, provider_threadpool: Any, **_: Any
+) -> AsyncGenerator[Any, None]:
+    """Buildbot's thread waits until the last of its items was taken: for ever, where the client of a log left before.
+
+    The pool has a thread for each two processors, and what is logged is compressed by it, too. So one to four such
+    clients, and no log could be read any more and no build could end. A chunk of a log is 64 kB: here the thread hands
+    over all of its lines and is free.
+    """
+    for item in await threads.deferToThreadPool(reactor, provider_threadpool, lambda: list(generator_sync())):
+        yield item
+
+
 def mend() -> None:
     """Safe to repeat."""
+    logs._async_iter_on_pool = _iter_on_pool
     V2RootResource._write_json_data = staticmethod(_write_json_data)
     BuildRequestsConnectorComponent.set_build_requests_priority = _set_build_requests_priority
     BuildbotSession.updateSession = _update_session
