@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable, Generator
 from json import JSONEncoder
 from typing import Any
 
+from buildbot.db import logs
 from buildbot.db.buildrequests import BuildRequestsConnectorComponent
+from buildbot.worker.base import Worker
+from buildbot.worker.protocols.pb import Connection
 from buildbot.www import auth
 from buildbot.www.rest import V2RootResource
 from buildbot.www.service import BuildbotSession
-from twisted.internet import reactor
+from twisted.internet import defer, reactor, threads
+from twisted.python import log
+from twisted.spread import pb
 
 
 def _set_build_requests_priority(self: Any, brids: list[int], priority: int) -> Any:
@@ -67,8 +73,62 @@ def _left(request: Any) -> bool:
     return bool(request.finished) or request.channel is None
 
 
+async def _iter_on_pool(
+    generator_sync: Callable[[], Generator[Any, None, None]], *, reactor: Any, provider_threadpool: Any, **_: Any
+) -> AsyncGenerator[Any, None]:
+    """Buildbot's thread waits until the last of its items was taken: for ever, where the client of a log left before.
+
+    The pool has a thread for each two processors, and what is logged is compressed by it, too. So one to four such
+    clients, and no log could be read any more and no build could end. A chunk of a log is 64 kB: here the thread hands
+    over all of its lines and is free.
+    """
+    for item in await threads.deferToThreadPool(reactor, provider_threadpool, lambda: list(generator_sync())):
+        yield item
+
+
+@defer.inlineCallbacks
+def _worker_attached(self: Any, conn: Any) -> Any:
+    """Buildbot's logs what went wrong and keeps the connection: the worker believes that it is the master's, and the
+    master never gives it anything. Cut off, it comes again."""
+    try:
+        yield super(Worker, self).attached(conn)
+    except Exception:
+        log.err(None, f"worker {self.name} cannot attach: its connection is cut, so that it comes again")
+        conn.loseConnection()
+
+
+@defer.inlineCallbacks
+def _connection_attached(self: Any, mind: Any) -> Any:
+    """Twisted tells of a connection's end only who has asked before it, and asks for Buildbot once this has returned.
+
+    So a worker that was lost meanwhile stayed connected for the master, and whenever it came back it was refused:
+    "already connected".
+    """
+    self.startKeepaliveTimer()
+    self.notifyOnDisconnect(self._stop_keepalive_timer)
+    yield self.worker.attached(self)
+    if mind.broker.disconnected:
+        self.detached(mind)
+        raise pb.Error("the worker was lost while it was attached")
+    return self
+
+
+def _lose_connection(self: Any) -> None:
+    """Buildbot's asks politely, which by TLS waits for a farewell of the other side: of one that is hung, for ever.
+
+    It does so where a worker comes again and its old connection does not answer. That one was still the worker's then,
+    and the new one in nobody's hands. What was not sent yet is thrown away by both.
+    """
+    self.stopKeepaliveTimer()
+    self.mind.broker.transport.abortConnection()
+
+
 def mend() -> None:
     """Safe to repeat."""
+    logs._async_iter_on_pool = _iter_on_pool
+    Worker.attached = _worker_attached
+    Connection.attached = _connection_attached
+    Connection.loseConnection = _lose_connection
     V2RootResource._write_json_data = staticmethod(_write_json_data)
     BuildRequestsConnectorComponent.set_build_requests_priority = _set_build_requests_priority
     BuildbotSession.updateSession = _update_session

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from master.bucket.access import Bucket
 from master.watch.polling import last_poll, pollers_of
 from master.watch.vitals import Checkup, Limits, Vitals, judge
 
+T = TypeVar("T")
 # Longer than a busy disk takes, shorter than a person waits.
 LIMIT_S = 10.0
 # Asked again within this time, the same answer is given: nobody makes work by asking.
@@ -56,6 +57,7 @@ class Measuring:
         self.vitals = Vitals(up=0)  # the last that were measured
         self._last: tuple[float, Checkup] | None = None
         self._running: defer.Deferred[Checkup] | None = None
+        self._out: set[str] = set()
 
     def checkup(self, master: Any) -> defer.Deferred[Checkup]:
         """The answers, at most FRESH_S seconds old. Never fails."""
@@ -76,11 +78,11 @@ class Measuring:
     async def _measure(self, master: Any) -> Checkup:
         late = (f"no answer within {LIMIT_S:.0f} s", True, None)
         database, active, sign_of_life = await _asked(master, self._database(master), late)
-        looking = threads.deferToThread(disks, self.places)
+        looking = self._in_thread("disks", disks, self.places)
         free, unwritable = await _asked(master, looking, ({}, {"the disk": "no answer"}))
         bucket = None
         if self._bucket is not None:
-            (bucket,) = await _asked(master, threads.deferToThread(self._bucket), late[:1])
+            (bucket,) = await _asked(master, self._in_thread("bucket", self._bucket), late[:1])
         self.vitals = Vitals(
             up=time.monotonic() - BEGAN,
             database=database,
@@ -97,11 +99,25 @@ class Measuring:
         checks = judge(self.vitals, self.limits if polls else replace(self.limits, poll_s=None))
         return Checkup(all(one.ok for one in checks), int(time.time()), checks)
 
+    def _in_thread(self, name: str, ask: Callable[..., T], *arguments: Any) -> defer.Deferred[T]:
+        """No thread is sent after one that did not come back: the page and the API have ten, all told."""
+        if name in self._out:
+            return defer.fail(defer.TimeoutError())
+        self._out.add(name)
+
+        def asked() -> T:
+            try:
+                return ask(*arguments)
+            finally:
+                self._out.discard(name)
+
+        return threads.deferToThread(asked)
+
     @defer.inlineCallbacks
     def _database(self, master: Any) -> Any:
         """What is wrong, whether it says that this master runs, and the age of its sign of life."""
         if self.places.database is not None:
-            problem = yield threads.deferToThread(file_problem, self.places.database)
+            problem = yield self._in_thread("database", file_problem, self.places.database)
             if problem:
                 return problem, True, None
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from master.access import hash_of
-from tests.integration.farm import Farm, cell_name
+from tests.integration.farm import Farm, cell_name, commit
 
 FORCE = {"jsonrpc": "2.0", "id": 1, "method": "force", "params": {"builderNames": [cell_name()], "revision": "zz"}}
 
@@ -73,6 +73,23 @@ def test_clients_that_leave_in_the_middle_of_an_answer_do_not_make_the_master_de
     text = own_farm.log("master")
     assert "http client disconnected before results were sent" in text, "every answer was whole before its client left"
     assert "Unhandled Error" not in text
+
+
+def test_clients_that_leave_in_the_middle_of_a_log_hold_up_no_log_and_no_build(own_farm: Farm) -> None:
+    """With Buildbot 4.3's own reading (master/mended.py) no build could end any more after one to four of them."""
+    own_farm.up()
+    chatty = commit(own_farm.repository, {"chatty": {"cpython": [2000, 5]}})
+    build = own_farm.finished(own_farm.force(revision=chatty))
+    logs = [
+        log for step in own_farm.steps(build).values() for log in own_farm.get(f"steps/{step['stepid']}/logs")["logs"]
+    ]
+    path = f"api/v2/logs/{max(logs, key=lambda log: int(log['num_lines']))['logid']}/raw"
+    for _ in range(40):
+        with own_farm.http.stream("GET", path) as answer:
+            assert answer.status_code == 200
+            next(answer.iter_raw())
+    assert own_farm.http.get(path).text.count("\n") > 10_000
+    assert own_farm.finished(own_farm.force(revision=chatty))["results"] == 0
 
 
 def test_with_a_login_only_who_logs_in_can_force(own_farm: Farm) -> None:

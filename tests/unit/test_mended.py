@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet import reactor
+from buildbot.worker.base import AbstractWorker, Worker
+from twisted.internet import defer, reactor
 
 from master import mended
 
@@ -67,3 +68,12 @@ def test_nothing_is_written_to_who_has_left(asked: list[tuple[Any, ...]], change
     ((function, *arguments),) = asked
     function(*arguments)
     assert (left_meanwhile.headers, left_meanwhile.written) == ({}, b"")
+
+
+def test_a_worker_that_could_not_be_attached_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it comes again, whatever it was: a database that was away, for one."""
+    monkeypatch.setattr(AbstractWorker, "attached", lambda *_: defer.fail(RuntimeError("no database")))
+    worker, cut = Worker.__new__(Worker), []
+    worker.name = "a"
+    mended._worker_attached(worker, SimpleNamespace(loseConnection=lambda: cut.append(True)))
+    assert cut == [True]

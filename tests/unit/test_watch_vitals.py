@@ -11,7 +11,7 @@ from twisted.internet import defer, task
 
 from master import settings
 from master.home import Home
-from master.watch.measuring import Measuring, Places, _asked
+from master.watch.measuring import LIMIT_S, Measuring, Places, _asked
 from master.watch.polling import Poller
 from master.watch.service import watch_of
 from master.watch.vitals import Check, Limits, Vitals, judge
@@ -101,3 +101,32 @@ def test_of_several_masters_only_the_one_that_polls_is_asked_for_it(
     found = defer.Deferred.fromCoroutine(measuring._measure(master)).result
     checks: dict[str, Check] = {one.name: one for one in found.checks}
     assert checks["poller"].ok is ok
+
+
+def test_a_disk_that_hangs_takes_one_thread_however_often_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Any] = []
+
+    def send(call: Any, *_: Any) -> Any:
+        sent.append(call)
+        return defer.Deferred()
+
+    monkeypatch.setattr("master.watch.measuring.threads.deferToThread", send)
+    master = SimpleNamespace(
+        reactor=task.Clock(), change_svc=[], config=SimpleNamespace(multiMaster=False),
+        db=SimpleNamespace(pool=SimpleNamespace(do=lambda thd: defer.succeed((1, time.time())))),
+        mq=SimpleNamespace(startConsuming=lambda heard, key: defer.fail(ValueError("none")), produce=None),
+    )  # fmt: skip
+    measuring = Measuring(Places(tmp_path / "store", tmp_path / "incoming", None), Limits(10, 0))
+
+    def measured() -> Any:
+        asked = defer.Deferred.fromCoroutine(measuring._measure(master))
+        master.reactor.advance(LIMIT_S)
+        return {one.name: one for one in asked.result.checks}
+
+    assert [measured()["writable"].ok for _ in range(3)] == [False] * 3
+    assert len(sent) == 1
+    sent[0]()  # the disk is there again
+    measured()
+    assert len(sent) == 2
