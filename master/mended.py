@@ -8,6 +8,8 @@ from typing import Any
 
 from buildbot.db import logs
 from buildbot.db.buildrequests import BuildRequestsConnectorComponent
+from buildbot.process.build import Build
+from buildbot.process.results import EXCEPTION
 from buildbot.worker.base import Worker
 from buildbot.worker.protocols.pb import Connection
 from buildbot.www import auth
@@ -123,8 +125,27 @@ def _lose_connection(self: Any) -> None:
     self.mind.broker.transport.abortConnection()
 
 
+_build_preparation_failure_of_buildbot = Build.buildPreparationFailure
+
+
+@defer.inlineCallbacks
+def _build_preparation_failure(self: Any, why: Any, state_string: str) -> Any:
+    """Buildbot's puts the worker into quarantine, also where the build has none because it was lost meanwhile.
+
+    That ends in an exception, after which nobody ends the build: it was begun for ever, and its request never done.
+    """
+    if self.stopped or self.workerforbuilder.worker is not None:
+        yield _build_preparation_failure_of_buildbot(self, why, state_string)
+        return
+    log.msg(f"{self}: the worker was lost while {state_string}")
+    updates, step = self.master.data.updates, self._preparation_step.stepid
+    yield updates.setStepStateString(step, f"the worker was lost while {state_string}")
+    yield updates.finishStep(step, EXCEPTION, False)
+
+
 def mend() -> None:
     """Safe to repeat."""
+    Build.buildPreparationFailure = _build_preparation_failure
     logs._async_iter_on_pool = _iter_on_pool
     Worker.attached = _worker_attached
     Connection.attached = _connection_attached

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from buildbot.process.results import EXCEPTION
 from buildbot.worker.base import AbstractWorker, Worker
 from twisted.internet import defer, reactor
 
@@ -77,3 +78,26 @@ def test_a_worker_that_could_not_be_attached_is_cut_off(monkeypatch: pytest.Monk
     worker.name = "a"
     mended._worker_attached(worker, SimpleNamespace(loseConnection=lambda: cut.append(True)))
     assert cut == [True]
+
+
+@pytest.mark.parametrize("worker", [None, "there"])
+def test_a_build_whose_worker_is_lost_as_it_begins_goes_on_to_its_end(
+    worker: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without, Buildbot's own runs, and asks None for its quarantine."""
+    done: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(mended, "_build_preparation_failure_of_buildbot", lambda *_: done.append(("Buildbot's",)))
+    updates = SimpleNamespace(
+        setStepStateString=lambda *given: done.append(given), finishStep=lambda *given: done.append(given)
+    )
+    build = SimpleNamespace(
+        stopped=False,
+        workerforbuilder=SimpleNamespace(worker=worker),
+        master=SimpleNamespace(data=SimpleNamespace(updates=updates)),
+        _preparation_step=SimpleNamespace(stepid=7),
+    )
+    failures: list[Any] = []
+    mended._build_preparation_failure(build, False, "worker_prepare").addErrback(failures.append)
+    assert failures == []
+    lost = [(7, "the worker was lost while worker_prepare"), (7, EXCEPTION, False)]
+    assert done == (lost if worker is None else [("Buildbot's",)])
