@@ -150,9 +150,10 @@ def refuse_by_itself(what: Covered) -> None:
     own = os.path.realpath(what.keys) + os.sep
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "socket.connect":
-            _refuse_connection(arguments[1])
-        elif event == "open" and isinstance(arguments[0], str | bytes):
+        if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+            if arguments[1] is not None:  # sendmsg without an address goes where it is connected to
+                _refuse_connection(arguments[1])
+        elif event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
             path = os.path.realpath(os.fsdecode(arguments[0]))
             hidden = path.startswith(own) and not for_a_dry_run(path.removeprefix(own))
             if hidden or path in secret or path.startswith(below):

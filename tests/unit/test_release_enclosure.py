@@ -12,14 +12,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from master.home import Home
-from master.release import guard, syscalls
+from master.release import enclosure, guard, syscalls
+from master.release.enclosure import Covered
 from tests.unit import escapes
 from tests.unit.escapes import ATTEMPTS, Outside
 from workers.model import ROOT
@@ -160,3 +161,42 @@ def test_the_attempts_are_of_the_same_calls_as_the_filter() -> None:
         if machine == platform.machine():
             assert {escapes.NUMBERS["io_uring_setup"], escapes.NUMBERS["keyctl"]} <= set(known.refused)
             assert escapes.NUMBERS["open_by_handle_at"] in known.refused
+
+
+def confined(what: Covered, *command: str, around: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """A command as the stage of a dry run. around: what starts it all, outside."""
+    made = guard.namespaces()
+    assert made is not None
+    return subprocess.run(
+        [*around, *made, sys.executable, "-m", "master.release.enclosure", json.dumps(asdict(what)), *command],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("ends", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137)])
+def test_a_stage_ends_as_it_ended_inside(tmp_path: Path, ends: str, code: int) -> None:
+    assert confined(Covered(str(tmp_path / "keys")), "/bin/sh", "-c", ends).returncode == code
+
+
+def test_a_stage_that_can_not_be_confined_is_not_run(tmp_path: Path) -> None:
+    done = confined(Covered(str(tmp_path / "keys"), sealed=str(tmp_path / "none")), "/bin/echo", "it runs")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "release: this stage can't be confined here" in done.stderr
+
+
+def test_no_program_of_a_stage_gets_more_capabilities_than_are_named(tmp_path: Path) -> None:
+    done = confined(Covered(str(tmp_path / "keys")), "/bin/sh", "-c", "cat /proc/self/status")
+    (bounds,) = [int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("CapBnd:")]
+    assert bounds == sum(1 << one for one in enclosure.KEPT_CAPABILITIES)
+    # See capabilities(7): these are told apart by number in the code, so they are by number here.
+    assert {one for one in range(64) if bounds >> one & 1} == {0, 1, 3, 4, 6, 7, 8, 31}
+
+
+@pytest.mark.parametrize("number", [3, 4, 9])
+def test_no_descriptor_is_inherited_whatever_its_number(tmp_path: Path, number: int) -> None:
+    (tmp_path / "file").write_text(SECRET)
+    opens = ["/bin/sh", "-c", f'exec {number}<"$0"; exec "$@"', str(tmp_path / "file")]
+    read = ["/bin/sh", "-c", f"cat <&{number}"]
+    assert subprocess.run([*opens, *read], capture_output=True, text=True, check=False).stdout == SECRET
+    done = confined(Covered(str(tmp_path / "keys")), *read, around=opens)
+    assert (done.returncode != 0, done.stdout) == (True, "")

@@ -68,6 +68,12 @@ def test_a_failed_build_that_is_tried_again_runs() -> None:
     assert judge(COMMIT, TERMS, standing(*builds, waiting=(A,))).cells[0].state == "waiting"
 
 
+def test_of_builds_that_failed_the_newest_is_named() -> None:
+    builds = [Built(A, 5, 20, 5), Built(A, 6, 21, 2), Built(A, 4, 19, 4), *GOOD[1:]]
+    (first, *_) = judge(COMMIT, TERMS, standing(*builds)).cells
+    assert (first.number, first.why) == (6, "it ended as failure")
+
+
 def test_a_good_build_whose_record_is_gone_is_refused() -> None:
     newer = Built(A, 8, 40, 0)
     found = judge(COMMIT, TERMS, standing(newer, *GOOD))

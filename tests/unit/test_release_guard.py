@@ -20,7 +20,7 @@ from workers.model import ROOT
 needs_namespaces = pytest.mark.skipif(guard.namespaces() is None, reason="this machine lets no namespaces be made")
 
 PROGRAM = """
-import json, os, socket, sys
+import io, json, os, socket, sys
 from pathlib import Path
 from master.home import Home
 from master.release import guard
@@ -45,10 +45,21 @@ else:
     try:
         if what == "read":
             print("read", Path(value).read_text())
+        elif what == "bytes":
+            print("read", os.open(os.fsencode(value), os.O_RDONLY))
+        elif what == "path":
+            print("read", io.FileIO(Path(value)).read())
         elif what == "socket":
             with socket.socket(socket.AF_UNIX) as one:
                 one.connect(value)
             print("connected")
+        elif what in ("sendto", "sendmsg"):
+            address = (value, 9)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                one.sendto(b"x", address) if what == "sendto" else one.sendmsg([b"x"], [], 0, address)
+                one.connect(("127.0.0.1", 9))
+                one.sendmsg([b"x"])
+            print("sent")
         else:
             host, _, port = value.rpartition(":")
             socket.create_connection((host, int(port)), timeout=3)
@@ -136,6 +147,19 @@ def test_without_namespaces_the_process_refuses_to_read_a_secret(home: Home, nam
     assert said.startswith(f"refused release: a dry run does not read {Path(name).name}")
 
 
+@pytest.mark.parametrize("way", ["bytes", "path"])
+def test_without_namespaces_a_secret_is_refused_however_its_path_is_written(home: Home, way: str) -> None:
+    said = run(home, "itself", way, str(home.root / "token"))
+    assert said.startswith("refused release: a dry run does not read token"), said
+
+
+def test_a_key_of_the_farm_is_none_of_the_dry_run_for_having_that_in_its_name() -> None:
+    for name in ("own-dry-run.pem", "farm-dry-run-ca.pem", "farm.pem", "keys.json.pem"):
+        assert not guard.for_a_dry_run(name), name
+    for name in ("dry-run.pem", "dry-run-ca.pem", "own-dry-run.pub", "farm-ca.crt", "trusted_root.jsonl"):
+        assert guard.for_a_dry_run(name), name
+
+
 def test_without_namespaces_the_process_reads_the_rest(home: Home) -> None:
     for name in PUBLIC:
         assert run(home, "itself", "read", str(home.root / name)).startswith("read "), name
@@ -145,6 +169,13 @@ def test_without_namespaces_the_process_connects_to_loopback_only(home: Home, li
     assert run(home, "itself", "connect", f"127.0.0.1:{listening}") == "connected"
     said = run(home, "itself", "connect", "192.0.2.1:80")
     assert said.startswith("refused release: a dry run opens no connection to another machine")
+
+
+@pytest.mark.parametrize("way", ["sendto", "sendmsg"])
+def test_without_namespaces_a_datagram_reaches_loopback_only(home: Home, way: str) -> None:
+    assert run(home, "itself", way, "127.0.0.1") == "sent"
+    said = run(home, "itself", way, "192.0.2.1")
+    assert said.startswith("refused release: a dry run opens no connection to another machine"), said
 
 
 def test_without_namespaces_no_socket_of_another_program_is_reached(home: Home) -> None:

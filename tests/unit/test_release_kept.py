@@ -35,6 +35,11 @@ def test_a_plan_is_read_as_it_was_kept(root: Path, plan: Plan) -> None:
     assert kept.of_tag(root, TAG) == [plan]
 
 
+def test_nobody_writes_over_a_plan_or_a_mark_by_mistake(root: Path, plan: Plan) -> None:
+    for path in (kept.keep(root, plan), kept.mark_published(root, plan)):
+        assert path.stat().st_mode & 0o777 == 0o444
+
+
 def test_a_plan_that_was_written_over_is_none(root: Path, plan: Plan) -> None:
     other = changed(plan, "another")
     written_over(kept.keep(root, plan))
@@ -84,4 +89,5 @@ def test_only_rehearsals_of_long_ago_are_let_go(root: Path, plan: Plan) -> None:
     at = max(kept.keep(root, one).stat().st_mtime for one in (plan, rehearsal))
     held = {identity(one) for one in kept.held(root, at)}
     assert held == {identity(plan), identity(rehearsal)}
-    assert [identity(one) for one in kept.held(root, at + kept.REHEARSAL_S + 1)] == [identity(plan)]
+    for later in (0, 1):
+        assert [identity(one) for one in kept.held(root, at + kept.REHEARSAL_S + later)] == [identity(plan)]

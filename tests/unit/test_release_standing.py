@@ -116,3 +116,32 @@ def test_a_commit_that_no_mirror_has_is_off_the_branch(tmp_path: Path) -> None:
     settings = parse("", tmp_path / "settings.toml")
     said = standing.off_branch(Home(tmp_path, ROOT), settings, COMMIT, fetch=False)
     assert said == [f"the commit {COMMIT} is not on main"]
+
+
+def test_a_commit_that_a_fetch_does_not_bring_is_still_off_the_branch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, fetched = parse("", tmp_path / "settings.toml"), list[str]()
+    monkeypatch.setattr(standing, "fetch_now", lambda mirror, url: fetched.append(url))
+    said = standing.off_branch(Home(tmp_path, ROOT), settings, COMMIT, fetch=True)
+    assert said == [f"the commit {COMMIT} is not on main"]
+    assert fetched == [str(ROOT)]
+
+
+def test_whoever_asks_is_told_of_the_branch_and_of_what_they_know_themselves(tmp_path: Path) -> None:
+    settings = parse("", tmp_path / "settings.toml")
+    found = standing.ask(
+        Home(tmp_path, ROOT), settings, load_matrix(), COMMIT, reasons=["the tag is taken"],
+        told=standing.Told([], []),
+    )  # fmt: skip
+    assert found.reasons == [f"the commit {COMMIT} is not on main", "the tag is taken"]
+
+
+def test_what_a_release_needs_is_what_the_settings_say(tmp_path: Path) -> None:
+    def terms(text: str) -> tuple[bool, bool]:
+        found = standing.terms_of(parse(text, tmp_path / "settings.toml"), load_matrix())
+        return found.allow_unvalidated, found.signing
+
+    assert terms("") == (False, True)
+    assert terms("[release]\nallow_unvalidated = true\n") == (True, True)
+    assert terms('[signing]\nprofile = "none"\n') == (False, False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +41,7 @@ def test_what_was_appended_is_there_in_its_order(kept: Path) -> None:
         (lambda lines: [*lines[:4], lines[4][:-10]], "line 5, the last, is cut"),
         (lambda lines: [*lines[:2], b"not json\n", *lines[2:]], "line 3 can't be read"),
         (lambda lines: [*lines, b"[]\n"], "line 6 can't be read"),
+        (lambda lines: [*lines[:4], lines[4].replace(b'"number":5', b'"number":6')], "line 5 does not follow"),
     ],
 )
 def test_a_forged_journal_is_told_and_not_added_to(
@@ -69,6 +73,18 @@ def test_a_lost_line_of_a_release_is_noticed_by_who_has_its_bundle(kept: Path) -
         journal.verify(kept, [], ["b" * 64])
 
 
+def test_a_line_is_on_the_disk_before_anybody_hears_of_it(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.fstat(descriptor).st_size))
+    journal.append(kept, {"buildid": 5})
+    assert flushed == [kept.stat().st_size]
+
+
+def test_an_entry_does_not_say_itself_where_it_stands(kept: Path) -> None:
+    assert journal.append(kept, {"number": 9, "previous": "0" * 64}).number == 6
+    assert journal.verify(kept)[-1]["number"] == 6
+
+
 def test_nothing_was_signed_yet(tmp_path: Path) -> None:
     assert journal.verify(tmp_path / "journal.jsonl") == []
 
@@ -86,6 +102,35 @@ def test_two_signers_at_once_make_one_chain(kept: Path) -> None:
         process.join()
         assert process.exitcode == 0
     assert len(journal.verify(kept)) == 25
+
+
+def test_nobody_else_writes_between_what_was_read_and_the_line_after_it(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    lines, write = journal._lines, os.write
+
+    def look(when: str) -> None:
+        with kept.open("rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                refused.append(when)
+
+    def reading(path: Path, content: bytes) -> Iterator[tuple[Line, Mapping[str, Any]]]:
+        look("read")
+        return lines(path, content)
+
+    def writing(descriptor: int, data: bytes) -> int:
+        look("written")
+        return write(descriptor, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "_lines", reading)
+        patched.setattr(os, "write", writing)
+        journal.append(kept, {"buildid": 5})
+    assert refused == ["read", "written"]
+    assert len(journal.verify(kept)) == 6
 
 
 FULL = """

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -140,6 +142,22 @@ def test_the_certificate_has_to_be_the_keys_own(home: Home) -> None:
         pen_of(home, signing("ca"), dry_run=False)
 
 
+def test_an_authority_of_another_curve_is_refused(home: Home) -> None:
+    """What signs a leaf here is P-256 with SHA-256; another curve's signature would be in a certificate of that."""
+    keeping.prepare(home, signing("ca"), NOW)
+    other = ec.generate_private_key(ec.SECP384R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "farm.example")])
+    own = x509.CertificateBuilder(name, name, other.public_key(), 1, NOW, LATER).sign(other, hashes.SHA384())
+    (home.keys / "farm-ca.pem").write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (home.keys / "farm-ca.pub").write_bytes(
+        other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    (home.keys / "farm-ca.crt").write_bytes(own.public_bytes(Encoding.PEM))
+    with pytest.raises(Failure, match=r"farm-ca\.crt is not the certificate of the key farm-ca") as caught:
+        pen_of(home, signing("ca"), dry_run=False)
+    assert str(caught.value.wanted).startswith("an ECDSA P-256 key")
+
+
 def test_an_authority_has_one_organisation_and_certifies_no_other(home: Home) -> None:
     keeping.prepare(home, signing("ca"), NOW)
     ((authority,),) = published(home).authorities
@@ -156,6 +174,14 @@ def test_another_key_dates_the_one_before_it(home: Home) -> None:
     assert (old.name, old.notBefore, old.notAfter) == ("farm", "2026-11-23T20:30:00Z", "2027-01-01T00:00:00Z")
     assert (new.name, new.notBefore, new.notAfter) == ("farm-2027", "2027-01-01T00:00:00Z", None)
     assert new.builderIds == old.builderIds == [BUILDER]
+
+
+def test_a_key_that_ended_stays_ended(home: Home) -> None:
+    """Else every start would give a retired key, which may be in wrong hands by then, more time."""
+    keeping.prepare(home, signing("key"), NOW)
+    for later in (LATER, datetime(2027, 6, 1, tzinfo=UTC)):
+        keeping.prepare(home, signing("key", key_name="farm-2027"), later)
+    assert [one.notAfter for one in published(home).keys] == ["2027-01-01T00:00:00Z", None]
 
 
 def test_an_id_that_is_not_its_keys_is_refused(home: Home) -> None:

@@ -166,6 +166,21 @@ def test_a_key_speaks_only_for_its_time(tmp_path: Path) -> None:
         assert "was not in use when this was built" in refusal(sample, trust=Trust((changed,)))
 
 
+def test_a_key_speaks_from_its_first_second_to_its_last(tmp_path: Path) -> None:
+    sample = signed(tmp_path, "key")
+    (known,) = sample.trust.keys
+    built = json.loads(sample.bundle.payload)["predicate"]["runDetails"]["metadata"]["finishedOn"]
+    for only in (replace(known, notBefore=built), replace(known, notAfter=built)):
+        assert verify(NAME, sha(CONTENT), sample.bundle, Trust((only,)), Wanted()).signed_by == "farm"
+
+
+def test_a_key_that_may_speak_for_nobody_speaks_for_nobody(tmp_path: Path) -> None:
+    sample = signed(tmp_path, "key")
+    (known,) = sample.trust.keys
+    text = refusal(sample, trust=Trust((replace(known, builderIds=[]),)))
+    assert "who signed may not speak for the builder" in text
+
+
 def test_a_certificate_needs_a_timestamp_of_its_half_hour(tmp_path: Path) -> None:
     sample = signed(tmp_path, "ca")
     assert "no trusted service" in refusal(sample, bundle=replace(sample.bundle, timestamps=()))
@@ -231,6 +246,16 @@ def test_two_signatures_and_both_kinds_of_key_or_none_are_no_bundle(sample: Sign
     both = json.loads(bundles.encode(signed(tmp_path / "certified", "ca").bundle))
     both["verificationMaterial"]["publicKey"] = {"hint": "a key"}
     for changed in (document, twice, both):
+        with pytest.raises(Failure, match="is not a bundle"):
+            bundles.decode(json.dumps(changed).encode(), "it")
+
+
+def test_another_kind_of_bundle_and_base64_with_more_in_it_are_refused(sample: Signed) -> None:
+    document = json.loads(bundles.encode(sample.bundle))
+    older = {**document, "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.2"}
+    envelope = document["dsseEnvelope"]
+    more = {**document, "dsseEnvelope": {**envelope, "payload": f"!{envelope['payload']}"}}
+    for changed in (older, more):
         with pytest.raises(Failure, match="is not a bundle"):
             bundles.decode(json.dumps(changed).encode(), "it")
 
