@@ -9,7 +9,7 @@ from typing import Any
 from buildbot.db import logs
 from buildbot.db.buildrequests import BuildRequestsConnectorComponent
 from buildbot.process.build import Build
-from buildbot.process.results import EXCEPTION
+from buildbot.process.results import EXCEPTION, RETRY
 from buildbot.worker.base import Worker
 from buildbot.worker.protocols.pb import Connection
 from buildbot.www import auth
@@ -125,27 +125,35 @@ def _lose_connection(self: Any) -> None:
     self.mind.broker.transport.abortConnection()
 
 
-_build_preparation_failure_of_buildbot = Build.buildPreparationFailure
+_start_build_of_buildbot = Build.startBuild
 
 
 @defer.inlineCallbacks
-def _build_preparation_failure(self: Any, why: Any, state_string: str) -> Any:
-    """Buildbot's puts the worker into quarantine, also where the build has none because it was lost meanwhile.
+def _start_build(self: Any, workerforbuilder: Any) -> Any:
+    """Buildbot leaves a build that nobody ends, and a request that is never done, in two moments of its beginning.
 
-    That ends in an exception, after which nobody ends the build: it was begun for ever, and its request never done.
+    Where the worker is lost, it asks None for its connection or its quarantine, and logs "a serious error": such a
+    build is ended here, to begin again. Where the request is taken back, it notes that and returns: ended as such.
     """
-    if self.stopped or self.workerforbuilder.worker is not None:
-        yield _build_preparation_failure_of_buildbot(self, why, state_string)
-        return
-    log.msg(f"{self}: the worker was lost while {state_string}")
-    updates, step = self.master.data.updates, self._preparation_step.stepid
-    yield updates.setStepStateString(step, f"the worker was lost while {state_string}")
-    yield updates.finishStep(step, EXCEPTION, False)
+    try:
+        yield _start_build_of_buildbot(self, workerforbuilder)
+    except Exception:
+        log.err(None, f"{self}: cannot begin: it is ended, to begin again")
+        if self.finished:
+            return
+        if self.subs is None:
+            self.conn = None  # it is not told of this one's end, and would ask None to be told no more
+        if self._preparation_step is not None and self._preparation_step.stepid is not None:
+            yield self.master.data.updates.finishStep(self._preparation_step.stepid, EXCEPTION, False)
+        yield self.buildFinished(["worker", "lost"], RETRY)
+    else:
+        if self.stopped and not self.finished and self._preparation_step is None:
+            yield self.buildFinished(["cancelled", f"({self.stopped_reason})"], self.results)
 
 
 def mend() -> None:
     """Safe to repeat."""
-    Build.buildPreparationFailure = _build_preparation_failure
+    Build.startBuild = _start_build
     logs._async_iter_on_pool = _iter_on_pool
     Worker.attached = _worker_attached
     Connection.attached = _connection_attached

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,23 @@ def test_a_worker_comes_back_though_its_old_connection_hangs(own_farm: Farm) -> 
     finally:
         hung.kill()
         hung.wait()
+
+
+def test_a_request_that_is_taken_back_as_its_build_begins_leaves_no_build_open(own_farm: Farm) -> None:
+    """By Buildbot 4.3 (master/mended.py) such a build went on for ever, doing nothing."""
+    own_farm.up()
+    requests = []
+    for number in range(24):
+        requests.append(own_farm.force())
+        time.sleep(0.005 * number)
+        own_farm.call(f"buildrequests/{requests[-1]}", "cancel", reason="a test")
+
+    def open_requests() -> list[int]:
+        return [one for one in requests if not own_farm.get(f"buildrequests/{one}")["buildrequests"][0]["complete"]]
+
+    until("all are done", lambda: not open_requests())
+    assert own_farm.get("builds")["meta"]["total"] > 0
+    until("no build is open", lambda: own_farm.get("builds", complete=False)["meta"]["total"] == 0)
 
 
 def test_a_killed_master_loses_no_build_and_no_waiting_request(own_farm: Farm) -> None:

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from buildbot.process.results import EXCEPTION
+from buildbot.process.results import CANCELLED, EXCEPTION, RETRY
 from buildbot.worker.base import AbstractWorker, Worker
 from twisted.internet import defer, reactor
+from twisted.python import log
 
 from master import mended
 
@@ -80,24 +81,47 @@ def test_a_worker_that_could_not_be_attached_is_cut_off(monkeypatch: pytest.Monk
     assert cut == [True]
 
 
-@pytest.mark.parametrize("worker", [None, "there"])
-def test_a_build_whose_worker_is_lost_as_it_begins_goes_on_to_its_end(
-    worker: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without, Buildbot's own runs, and asks None for its quarantine."""
-    done: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(mended, "_build_preparation_failure_of_buildbot", lambda *_: done.append(("Buildbot's",)))
-    updates = SimpleNamespace(
-        setStepStateString=lambda *given: done.append(given), finishStep=lambda *given: done.append(given)
-    )
-    build = SimpleNamespace(
-        stopped=False,
-        workerforbuilder=SimpleNamespace(worker=worker),
-        master=SimpleNamespace(data=SimpleNamespace(updates=updates)),
-        _preparation_step=SimpleNamespace(stepid=7),
-    )
+class Begun(SimpleNamespace):
+    """A build as far as its beginning is concerned; `done` is what was done about it."""
+
+    def __init__(self, **given: Any) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        updates = SimpleNamespace(finishStep=lambda *given: self.done.append(given))
+        state = {"stopped": False, "stopped_reason": None, "finished": False, "results": 0, "subs": None, "conn": None}
+        step = SimpleNamespace(stepid=7)
+        master = SimpleNamespace(data=SimpleNamespace(updates=updates))
+        super().__init__(**{**state, "_preparation_step": step, "master": master, **given})
+
+    def buildFinished(self, text: list[str], results: int) -> None:
+        assert self.conn is None or self.subs is not None
+        self.done.append((" ".join(text), results))
+
+
+def begin(build: Begun, problem: Exception | None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What is done about it once Buildbot's own has begun it."""
+    began = defer.succeed(None) if problem is None else defer.fail(problem)
+    monkeypatch.setattr(mended, "_start_build_of_buildbot", lambda *_: began)
     failures: list[Any] = []
-    mended._build_preparation_failure(build, False, "worker_prepare").addErrback(failures.append)
-    assert failures == []
-    lost = [(7, "the worker was lost while worker_prepare"), (7, EXCEPTION, False)]
-    assert done == (lost if worker is None else [("Buildbot's",)])
+    monkeypatch.setattr(log, "err", lambda *given: failures.append(given))
+    mended._start_build(build, None).addErrback(failures.append)
+    assert len(failures) == (problem is not None)
+    return build.done
+
+
+def test_a_build_whose_worker_is_lost_as_it_begins_is_ended_to_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = AttributeError("'NoneType' object has no attribute 'notifyOnDisconnect'")
+    assert begin(Begun(conn="gone"), lost, monkeypatch) == [(7, EXCEPTION, False), ("worker lost", RETRY)]
+    assert begin(Begun(_preparation_step=None), lost, monkeypatch) == [("worker lost", RETRY)]
+    assert begin(Begun(finished=True), lost, monkeypatch) == []
+
+
+def test_a_build_whose_request_is_taken_back_as_it_begins_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_back = {"stopped": True, "stopped_reason": "by anna", "results": CANCELLED}
+    assert begin(Begun(_preparation_step=None, **taken_back), None, monkeypatch) == [("cancelled (by anna)", CANCELLED)]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"stopped": True}, {"stopped": True, "finished": True, "_preparation_step": None}]
+)
+def test_other_builds_are_left_to_buildbot(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert begin(Begun(**given), None, monkeypatch) == []
