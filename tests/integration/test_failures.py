@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import sqlite3
 import time
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from tests.integration.farm import Farm, cell_name, commit, until
@@ -36,26 +32,6 @@ def test_a_killed_worker_loses_no_build(own_farm: Farm) -> None:
     build = own_farm.finished(request)
     assert build["results"] == 0
     assert [one["results"] for one in own_farm.builds(request)] == [0, 5]
-
-
-def connections(port: int) -> int:
-    """Those that a process of this machine has accepted at a port and not closed yet. Linux only."""
-    table = Path("/proc/net/tcp").read_text()
-    return len(re.findall(rf"^ *\d+: [0-9A-F]{{8}}:{port:04X} \S+ 0[18] ", table, re.MULTILINE))
-
-
-def test_a_worker_that_is_lost_while_it_connects_is_taken_when_it_comes_back(own_farm: Farm) -> None:
-    """By Buildbot 4.3 (master/mended.py) it was "already connected" for ever."""
-    own_farm.up("master")
-    with closing(sqlite3.connect(own_farm.home.database)) as database:
-        database.execute("BEGIN IMMEDIATE")  # the master can't write down now that a worker is there
-        own_farm.start("worker")
-        until("it connects", lambda: "Got workerinfo from 'local'" in own_farm.log("master"))
-        own_farm.down("worker", how=signal.SIGKILL)
-        until("the master has closed the connection", lambda: not connections(own_farm.worker_port))
-        database.rollback()
-    own_farm.up("worker")
-    assert own_farm.finished(own_farm.force())["results"] == 0
 
 
 def test_a_worker_comes_back_though_its_old_connection_hangs(own_farm: Farm) -> None:

@@ -125,3 +125,20 @@ def test_a_build_whose_request_is_taken_back_as_it_begins_is_ended(monkeypatch: 
 )
 def test_other_builds_are_left_to_buildbot(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert begin(Begun(**given), None, monkeypatch) == []
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_worker_that_is_lost_while_it_is_attached_is_detached_again(lost: bool) -> None:
+    """By Buildbot's it was connected for the master from then on, and refused whenever it came back."""
+    detached: list[object] = []
+    connection = SimpleNamespace(
+        startKeepaliveTimer=lambda: None,
+        notifyOnDisconnect=lambda call: None,
+        _stop_keepalive_timer=lambda: None,
+        worker=SimpleNamespace(attached=lambda conn: defer.succeed(None)),
+        detached=detached.append,
+    )
+    mind = SimpleNamespace(broker=SimpleNamespace(disconnected=lost))
+    failures: list[Any] = []
+    mended._connection_attached(connection, mind).addErrback(failures.append)
+    assert (detached == [mind], len(failures) == 1) == (lost, lost)
