@@ -34,22 +34,6 @@ def test_a_killed_worker_loses_no_build(own_farm: Farm) -> None:
     assert [one["results"] for one in own_farm.builds(request)] == [0, 5]
 
 
-def test_a_worker_comes_back_though_its_old_connection_hangs(own_farm: Farm) -> None:
-    """By Buildbot 4.3 (master/mended.py) it was in nobody's hands then, and believed to be connected."""
-    text = own_farm.home.settings_file.read_text()
-    own_farm.home.settings_file.write_text(text.replace("[protocol]\n", "[protocol]\ntls = true\n"))
-    own_farm.up()
-    hung = own_farm.running.pop("worker")
-    hung.send_signal(signal.SIGSTOP)
-    try:
-        own_farm.start("worker")
-        until("the old one is asked", lambda: "ping timed out" in own_farm.log("master"))
-        assert own_farm.finished(own_farm.force())["results"] == 0
-    finally:
-        hung.kill()
-        hung.wait()
-
-
 def test_a_request_that_is_taken_back_as_its_build_begins_leaves_no_build_open(own_farm: Farm) -> None:
     """By Buildbot 4.3 (master/mended.py) such a build went on for ever, doing nothing."""
     own_farm.up()

@@ -142,3 +142,12 @@ def test_a_worker_that_is_lost_while_it_is_attached_is_detached_again(lost: bool
     failures: list[Any] = []
     mended._connection_attached(connection, mind).addErrback(failures.append)
     assert (detached == [mind], len(failures) == 1) == (lost, lost)
+
+
+def test_a_connection_that_is_given_up_is_cut_at_once() -> None:
+    """By TLS a polite end waits for the other side's farewell, which a hung worker never sends."""
+    done: list[str] = []
+    transport = SimpleNamespace(abortConnection=lambda: done.append("aborted"))
+    mind = SimpleNamespace(broker=SimpleNamespace(transport=transport))
+    mended._lose_connection(SimpleNamespace(stopKeepaliveTimer=lambda: done.append("stopped"), mind=mind))
+    assert done == ["stopped", "aborted"]
