@@ -117,19 +117,16 @@ class Farm:
 
     def up(self, *names: str) -> Farm:
         """Starts master and worker (or those named) and waits until they are there."""
-        self.start(*names)
-        if not names or "master" in names:
-            until(f"the master listens\n{self.log('master')}", lambda: self._alive("master") and self.masters())
-        if not names or "worker" in names:
-            until("the worker is connected", self.connected)
-        return self
-
-    def start(self, *names: str) -> None:
         chosen = settings.load(self.home, load_matrix())
         instance.prepare(self.home, chosen)
         for name in names or ("master", "worker"):
             process = {"master": instance.master_process, "worker": instance.worker_process}[name](self.home)
             self.running[name] = self._start(process)
+        if not names or "master" in names:
+            until(f"the master listens\n{self.log('master')}", lambda: self._alive("master") and self.masters())
+        if not names or "worker" in names:
+            until("the worker is connected", self.connected)
+        return self
 
     def _start(self, process: Process) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
